@@ -1,0 +1,295 @@
+//! The port: what every bus gives, in callbacks that never block.
+//!
+//! Shards call the bus from their loop, so nothing here may wait: each
+//! operation returns at once and reports through its `done`. The contract of
+//! every `done`: it is called exactly once, on any thread (the caller's own
+//! included, before the operation returns), and must not block either.
+//!
+//! For code that may wait there is [`crate::BusExt`], the same in `async`.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use thiserror::Error;
+use wire::{ConnectionId, Epoch, Offset, SessionId, UserId};
+
+use crate::subject::{Pattern, Subject};
+
+/// Reports the outcome of an operation, exactly once.
+pub type Done<T> = Box<dyn FnOnce(Result<T, BusError>) + Send>;
+
+/// A message bus with logs, request/reply and queue groups.
+pub trait Bus: Send + Sync + fmt::Debug + 'static {
+    /// Publishes; `done` when the bus has it (for a subject with a log: when
+    /// the log has it). Messages published to one subject from one thread are
+    /// delivered in that order. Never waits for a subscriber.
+    fn publish(&self, outgoing: Outgoing, done: Done<Published>);
+
+    /// Delivers every message whose subject matches `pattern` to `sink`, one
+    /// after another and in order for each subject. `done` comes before the
+    /// first delivery and tells the log's position from which deliveries
+    /// continue (for a pattern without wildcards whose subject has a log).
+    fn subscribe(&self, pattern: Pattern, sink: Arc<dyn Sink>, done: Done<Subscribed>) -> SubscriptionToken;
+
+    /// Ends a subscription or a service. A delivery under way on another
+    /// thread may still arrive. Unknown tokens are ignored.
+    fn unsubscribe(&self, token: SubscriptionToken);
+
+    /// Asks one of the handlers that serve the subject; `done` with its reply,
+    /// or with [`BusError::NoResponders`] at once, or with
+    /// [`BusError::DeadlineExceeded`] when `request.deadline` has passed.
+    fn request(&self, request: Request, done: Done<Reply>) -> RequestToken;
+
+    /// Loses interest in a request: its `done` gets [`BusError::Cancelled`]
+    /// unless an outcome is under way. Unknown tokens are ignored.
+    fn cancel(&self, token: RequestToken);
+
+    /// Serves requests to `subject`. Of all handlers of one `group` one gets
+    /// each request, taken in turn; a request goes to one group only.
+    fn serve(&self, subject: Subject, group: &str, handler: Arc<dyn Handler>) -> SubscriptionToken;
+
+    /// Keeps a log of every subject that matches `pattern`, from now on.
+    /// Repeating it with the same pattern changes the limits.
+    fn declare_log(&self, pattern: Pattern, limits: LogLimits, done: Done<()>);
+
+    /// Reads a log.
+    fn history(&self, read: HistoryRead, done: Done<HistoryPage>);
+}
+
+/// Takes deliveries. Called with no lock held; must not block or publish to
+/// the subject it is being given.
+pub trait Sink: Send + Sync {
+    /// Takes one message. A sink that can't must account for it itself.
+    fn deliver(&self, message: &Message);
+}
+
+/// Takes requests. Called with no lock held; must not block: a handler with
+/// work to do puts the request into a bounded queue of its own.
+pub trait Handler: Send + Sync {
+    /// Takes one request and answers it now or later by its responder.
+    fn handle(&self, request: Incoming);
+}
+
+/// A message to publish.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Where to.
+    pub subject: Subject,
+    /// The payload, opaque to the bus.
+    pub payload: Bytes,
+    /// Key for "latest value of each key"; empty: none. Header `Tg-Key`.
+    pub key: Box<str>,
+    /// Unix time in microseconds; zero: the bus takes its own clock.
+    /// Header `Tg-Published-At`.
+    pub published_at_us: i64,
+    /// For deduplication by the log, two minutes at least; empty: none.
+    /// Header `Nats-Msg-Id`.
+    pub message_id: Box<str>,
+}
+
+/// A message as delivered.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// What it was published to.
+    pub subject: Subject,
+    /// The payload.
+    pub payload: Bytes,
+    /// The key; empty: none.
+    pub key: Box<str>,
+    /// Unix time in microseconds.
+    pub published_at_us: i64,
+    /// Position in the subject's log; [`Offset::NONE`]: no log.
+    pub offset: Offset,
+    /// Offset of the message before it in the same subject's log;
+    /// [`Offset::NONE`] for the first.
+    pub previous: Offset,
+}
+
+/// The bus has the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Its offset; [`Offset::NONE`]: no log.
+    pub offset: Offset,
+    /// The log had seen its `message_id`; `offset` is the first one's.
+    pub duplicate: bool,
+}
+
+/// A subscription is in effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscribed {
+    /// Where deliveries continue from; absent: no log, or a wildcard pattern.
+    pub position: Option<Position>,
+}
+
+/// A position in a subject's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Identity of the log.
+    pub epoch: Epoch,
+    /// Offset of the newest message; [`Offset::NONE`]: the log is empty.
+    pub offset: Offset,
+}
+
+/// A request to whoever serves the subject.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Where to.
+    pub subject: Subject,
+    /// The payload, opaque to the bus.
+    pub payload: Bytes,
+    /// How long the caller is interested.
+    pub deadline: Duration,
+    /// On whose behalf.
+    pub context: RequestContext,
+}
+
+/// On whose behalf a request is made; travels as `Tg-…` headers.
+#[derive(Clone, Debug, Default)]
+pub struct RequestContext {
+    /// `Tg-User`.
+    pub user: Option<UserId>,
+    /// `Tg-Connection`.
+    pub connection: Option<ConnectionId>,
+    /// `Tg-Session`.
+    pub session: Option<SessionId>,
+    /// `Tg-Idempotency-Key`; empty: none.
+    pub idempotency_key: Box<str>,
+    /// W3C trace context; empty: none.
+    pub traceparent: Box<str>,
+}
+
+/// A request as its handler gets it.
+#[derive(Debug)]
+pub struct Incoming {
+    /// What was asked.
+    pub subject: Subject,
+    /// The payload.
+    pub payload: Bytes,
+    /// How long the caller was interested when it asked.
+    pub deadline: Duration,
+    /// On whose behalf.
+    pub context: RequestContext,
+    /// The way back.
+    pub responder: Responder,
+}
+
+/// Answers one request. Dropped unused, it answers with
+/// [`BusError::HandlerGone`].
+pub struct Responder(Option<Box<dyn FnOnce(Result<Bytes, BusError>) + Send>>);
+
+/// A successful reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The payload.
+    pub payload: Bytes,
+}
+
+/// What a handler says when it fails a request.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("worker failed the request with {code}: {message}")]
+pub struct WorkerFailure {
+    /// The worker's own code.
+    pub code: Box<str>,
+    /// For people.
+    pub message: Box<str>,
+    /// Whether retrying may help.
+    pub retryable: bool,
+}
+
+/// How much of each subject a log keeps: the smaller bound holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogLimits {
+    /// Messages per subject.
+    pub messages: usize,
+    /// Age of the oldest.
+    pub age: Duration,
+}
+
+/// Which part of a log to read.
+#[derive(Clone, Debug)]
+pub struct HistoryRead {
+    /// Whose log.
+    pub subject: Subject,
+    /// Messages after this offset; [`Offset::NONE`]: from the oldest kept.
+    pub after: Offset,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A part of a log.
+#[derive(Clone, Debug)]
+pub struct HistoryPage {
+    /// In order of offset.
+    pub messages: Vec<Message>,
+    /// The log's position when it was read.
+    pub position: Position,
+    /// There are more after the last one.
+    pub more: bool,
+}
+
+/// Names a subscription or service of one bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SubscriptionToken(pub u64);
+
+/// Names a request under way on one bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestToken(pub u64);
+
+/// Why the bus could not do it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BusError {
+    /// Nobody serves the subject.
+    #[error("no handler serves the subject")]
+    NoResponders,
+    /// No reply came in time; it may have been executed.
+    #[error("no reply came within the deadline")]
+    DeadlineExceeded,
+    /// The caller cancelled.
+    #[error("the request was cancelled")]
+    Cancelled,
+    /// The handler dropped the request without answering.
+    #[error("the handler ended without answering")]
+    HandlerGone,
+    /// The handler failed it.
+    #[error(transparent)]
+    Worker(#[from] WorkerFailure),
+    /// A bounded queue is full; retry later.
+    #[error("a queue is full")]
+    Overloaded,
+    /// The bus cannot be reached.
+    #[error("the bus is unavailable")]
+    Unavailable,
+    /// The subject has no log.
+    #[error("the subject has no log")]
+    NoLog,
+}
+
+// === impl Responder ===
+
+impl Responder {
+    /// A responder that hands the outcome to `respond`, once.
+    pub fn new(respond: impl FnOnce(Result<Bytes, BusError>) + Send + 'static) -> Self {
+        Self(Some(Box::new(respond)))
+    }
+
+    /// Answers.
+    pub fn reply(mut self, outcome: Result<Bytes, BusError>) {
+        if let Some(respond) = self.0.take() {
+            respond(outcome);
+        }
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if let Some(respond) = self.0.take() {
+            respond(Err(BusError::HandlerGone));
+        }
+    }
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Responder")
+    }
+}

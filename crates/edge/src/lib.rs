@@ -1,0 +1,1 @@
+//! Listeners, upgrade, shards and the connection loop.

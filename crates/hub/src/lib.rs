@@ -1,0 +1,1 @@
+//! Who listens to what on one shard: subscriptions, outboxes, delivery policies. Sans-I/O.

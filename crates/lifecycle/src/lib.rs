@@ -1,0 +1,1 @@
+//! Named tasks, the cancellation tree, signals and deadlines.

@@ -1,0 +1,1 @@
+//! One client's protocol life as a sans-I/O state machine.

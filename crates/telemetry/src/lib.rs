@@ -1,0 +1,1 @@
+//! Tracing set-up, the metrics recorder and the admin HTTP server.

@@ -1,0 +1,1 @@
+//! Scripted clients and in-process clusters for tests.

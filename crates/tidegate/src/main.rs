@@ -1,0 +1,3 @@
+//! Tidegate: the gateway cluster for real-time clients.
+
+fn main() {}

@@ -1,0 +1,52 @@
+//! Failures as clients see them: one text and one retry verdict per code.
+
+use crate::client::{ErrorCode, Failure};
+
+/// Builds the [`Failure`] for a code, with `detail` after its usual text.
+pub fn failure(code: ErrorCode, detail: &str) -> Failure {
+    let usual = message(code);
+    let message = if detail.is_empty() { usual.into() } else { format!("{usual}: {detail}").into() };
+    Failure { code: code.into(), message, retryable: retryable(code), worker_code: Default::default() }
+}
+
+fn message(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::Unspecified => "unspecified error",
+        ErrorCode::MalformedMessage => "the message is malformed",
+        ErrorCode::MessageTooLarge => "the message is too large",
+        ErrorCode::ProtocolViolation => "the event is not allowed now",
+        ErrorCode::Unimplemented => "this gateway does not serve this event",
+        ErrorCode::AuthenticationTimeout => "no Hello with a token came in time",
+        ErrorCode::InvalidToken => "the token is not valid",
+        ErrorCode::NotAuthenticated => "the first event must be Hello with a token",
+        ErrorCode::PermissionDenied => "the token does not allow this",
+        ErrorCode::InvalidChannel => "not a channel name",
+        ErrorCode::UnknownNamespace => "no such namespace",
+        ErrorCode::AlreadySubscribed => "already subscribed",
+        ErrorCode::NotSubscribed => "not subscribed",
+        ErrorCode::TooManySubscriptions => "too many subscriptions",
+        ErrorCode::UnknownRoute => "no such route",
+        ErrorCode::NoWorker => "no worker serves this route",
+        ErrorCode::DeadlineExceeded => "no answer came in time; it may have been executed",
+        ErrorCode::Cancelled => "cancelled",
+        ErrorCode::WorkerError => "the worker failed the request",
+        ErrorCode::DuplicateId => "the id is in use",
+        ErrorCode::RateLimited => "too many messages",
+        ErrorCode::Overloaded => "the gateway is overloaded",
+        ErrorCode::Unavailable => "the bus cannot be reached",
+        ErrorCode::Internal => "the gateway failed",
+    }
+}
+
+fn retryable(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::NoWorker
+            | ErrorCode::DeadlineExceeded
+            | ErrorCode::RateLimited
+            | ErrorCode::Overloaded
+            | ErrorCode::Unavailable
+            | ErrorCode::Internal
+            | ErrorCode::AuthenticationTimeout
+    )
+}

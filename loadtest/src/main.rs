@@ -1,0 +1,3 @@
+//! The load generator: idle, fanout, echo and storm, beside a bare baseline.
+
+fn main() {}
