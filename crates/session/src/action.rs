@@ -1,0 +1,148 @@
+//! What a session asks of the owner of its socket.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use wire::{
+    Channel, CloseCause,
+    client::{Position, ServerEvent, SubscribeOptions},
+};
+
+use crate::reply;
+
+/// One thing to do, in the order the session asked for it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Send this event to the client.
+    Send(ServerEvent),
+    /// Send the client what [`crate::welcome`] makes. Not a [`Action::Send`]
+    /// because it holds the gateway's clock, which a session never reads.
+    Welcome,
+    /// Verify the token, then call [`crate::Verifying::authenticated`] or
+    /// [`crate::Verifying::rejected`].
+    Authenticate {
+        /// As the client sent it; not empty.
+        token: String,
+        /// Name of the client program, at most 64 bytes.
+        client_name: String,
+        /// Version of the client program, at most 64 bytes.
+        client_version: String,
+    },
+    /// Subscribe; answer by [`crate::Established::subscribed`] or
+    /// [`crate::Established::subscribe_failed`], once.
+    Subscribe {
+        /// Names the operation; never zero.
+        id: u32,
+        /// What to subscribe to; permitted.
+        channel: Channel,
+        /// Position that the client holds, if any.
+        since: Option<Position>,
+        /// What the client asked for, if anything.
+        options: Option<SubscribeOptions>,
+    },
+    /// Unsubscribe; answer by [`crate::Established::unsubscribed`] or
+    /// [`crate::Established::unsubscribe_failed`], once.
+    Unsubscribe {
+        /// Names the operation; never zero.
+        id: u32,
+        /// What to unsubscribe from. The client need not be subscribed to it.
+        channel: Channel,
+    },
+    /// Publish; unless `id` is zero answer by [`crate::Established::published`],
+    /// once.
+    Publish {
+        /// Names the operation; zero: no answer is wanted.
+        id: u32,
+        /// Where to; permitted.
+        channel: Channel,
+        /// What to publish.
+        payload: Bytes,
+        /// Key for "latest value of each key"; empty: none.
+        key: String,
+        /// For deduplication by the log; empty: none.
+        publication_id: String,
+    },
+    /// Forward a request; answer by [`crate::Established::replied`], once, and
+    /// also when the request was cancelled.
+    Request {
+        /// Names the operation; never zero.
+        id: u32,
+        /// Which route; permitted.
+        route: String,
+        /// What the worker gets.
+        payload: Bytes,
+        /// How long the client is interested, in milliseconds, within the
+        /// limits. Zero only if the settings have no default.
+        deadline_ms: u32,
+        /// Key under which the first reply is kept; empty: none.
+        idempotency_key: String,
+    },
+    /// Lose interest in a request. The client has its answer; the one call of
+    /// [`crate::Established::replied`] still owed frees the id.
+    CancelRequest {
+        /// Names the request.
+        id: u32,
+    },
+    /// The client confirms all `Direct` events up to this offset.
+    Acked {
+        /// An offset, or the `ack_id` of an event that is not durable.
+        up_to: u64,
+    },
+    /// Close the connection. The `Closing` event is the [`Action::Send`] just
+    /// before; no action comes after.
+    Close(CloseCause),
+}
+
+/// A queue of actions; one for each shard is enough, as it keeps its memory
+/// and is emptied after every event.
+///
+/// One event or answer adds at most three actions, so it is bounded by what the
+/// owner handles before it empties it.
+#[derive(Debug, Default)]
+pub struct Actions(VecDeque<Action>);
+
+// === impl Actions ===
+
+impl Actions {
+    /// Makes an empty queue, which holds no memory yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the newest action.
+    pub fn push(&mut self, action: Action) {
+        self.0.push_back(action);
+    }
+
+    /// Takes the oldest action.
+    pub fn pop(&mut self) -> Option<Action> {
+        self.0.pop_front()
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Says why, then closes.
+    pub(crate) fn close(&mut self, cause: CloseCause) {
+        self.push(Action::Send(reply::closing(cause, 0)));
+        self.push(Action::Close(cause));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_leave_in_the_order_they_came() {
+        let mut actions = Actions::new();
+        actions.push(Action::Welcome);
+        actions.push(Action::Acked { up_to: 1 });
+        assert!(!actions.is_empty());
+        assert_eq!(actions.pop(), Some(Action::Welcome));
+        assert_eq!(actions.pop(), Some(Action::Acked { up_to: 1 }));
+        assert!(actions.is_empty());
+    }
+}

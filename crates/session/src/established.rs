@@ -1,0 +1,355 @@
+//! The last phase: an authenticated client at work. Ends with the connection.
+//!
+//! The window: operations with an id count from their event to their answer.
+//! While it is full, or events wait, [`Established::is_full`] holds and the
+//! owner reads nothing from the socket, which is TCP's own backpressure. The
+//! rest of a message already read is kept, in order, and taken up by
+//! [`Established::resume`] as answers make room. So a client may send a batch
+//! longer than the window; nothing is dropped, nothing runs beyond the window,
+//! and what is kept is less than one message.
+
+use wire::{
+    Channel, CloseCause,
+    client::{
+        ClientEvent, ErrorCode, Hello, Publish, Request, Subscribe, Unsubscribe,
+        client_event::Event,
+    },
+};
+
+use crate::{
+    action::{Action, Actions},
+    config::{Grants, SessionConfig},
+    in_flight::{InFlight, Operation},
+    reply,
+    waiting::Waiting,
+};
+
+mod answers;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+/// Serves an authenticated client.
+///
+/// Small when idle: 64 bytes at most and no heap.
+#[derive(Debug)]
+pub struct Established {
+    in_flight: InFlight,
+    waiting: Waiting,
+    acked_up_to: u64,
+    /// Live ones and pending ones.
+    subscriptions: u32,
+    /// `max_in_flight` as Welcome told it; zero: no limit.
+    window: u32,
+    stage: Stage,
+}
+
+/// Where an established session stands.
+///
+/// ```text
+///   HelloMayCome --Hello{no token}--> Open
+///        |                             |
+///        | Hello{token}                | Hello
+///        +----------> Closed <---------+
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The upgrade request stood for Hello; one without a token is welcome.
+    HelloMayCome,
+    /// Hello has come.
+    Open,
+    /// Closed by this session; whatever comes is ignored.
+    Closed,
+}
+
+/// What handling an event needs besides the session.
+struct Context<'a> {
+    config: &'a SessionConfig,
+    grants: &'a dyn Grants,
+    actions: &'a mut Actions,
+}
+
+// === impl Established ===
+
+impl Established {
+    pub(crate) fn new(stage: Stage, config: &SessionConfig) -> Self {
+        Self {
+            in_flight: InFlight::default(),
+            waiting: Waiting::default(),
+            acked_up_to: 0,
+            subscriptions: 0,
+            window: config.limits.max_in_flight,
+            stage,
+        }
+    }
+
+    /// Handles one event of a client, or keeps it while [`Self::is_full`].
+    pub fn handle(
+        &mut self,
+        event: ClientEvent,
+        config: &SessionConfig,
+        grants: &dyn Grants,
+        actions: &mut Actions,
+    ) {
+        if self.stage == Stage::Closed {
+            return;
+        }
+        if self.is_full() {
+            return self.waiting.keep_event(event);
+        }
+        self.apply(
+            event,
+            &mut Context {
+                config,
+                grants,
+                actions,
+            },
+        );
+    }
+
+    /// Handles kept events as far as the window allows. To be called after
+    /// answers, and cheap if nothing is kept.
+    pub fn resume(&mut self, config: &SessionConfig, grants: &dyn Grants, actions: &mut Actions) {
+        let mut ctx = Context {
+            config,
+            grants,
+            actions,
+        };
+        while !self.is_window_full() {
+            let Some(event) = self.waiting.next_event() else {
+                return;
+            };
+            self.apply(event, &mut ctx);
+        }
+    }
+
+    /// Whether the socket must not be read: the window is full, or events wait.
+    pub fn is_full(&self) -> bool {
+        self.is_window_full() || self.waiting.has_events()
+    }
+
+    /// Operations that await their answer.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Subscriptions held or asked for.
+    pub fn subscriptions(&self) -> u32 {
+        self.subscriptions
+    }
+
+    /// The highest offset the client has confirmed; zero: none.
+    pub fn acked_up_to(&self) -> u64 {
+        self.acked_up_to
+    }
+
+    fn is_window_full(&self) -> bool {
+        self.window != 0 && self.in_flight.len() >= self.window as usize
+    }
+
+    fn apply(&mut self, event: ClientEvent, ctx: &mut Context<'_>) {
+        match event.event {
+            Some(Event::Request(request)) => self.request(request, ctx),
+            Some(Event::Publish(publish)) => self.publish(publish, ctx),
+            Some(Event::Subscribe(subscribe)) => self.subscribe(subscribe, ctx),
+            Some(Event::Unsubscribe(unsubscribe)) => self.unsubscribe(unsubscribe, ctx),
+            Some(Event::Cancel(cancel)) => self.cancel(cancel.id, ctx.actions),
+            Some(Event::Ack(ack)) => self.ack(ack.up_to, ctx.actions),
+            Some(Event::Ping(ping)) => ctx.actions.push(Action::Send(reply::pong(ping.nonce))),
+            Some(Event::Hello(hello)) => self.hello(&hello, ctx.actions),
+            Some(Event::Refresh(refresh)) => {
+                refuse(refresh.id, ErrorCode::Unimplemented, ctx.actions)
+            }
+            Some(Event::History(history)) => {
+                refuse(history.id, ErrorCode::Unimplemented, ctx.actions)
+            }
+            Some(Event::Presence(presence)) => {
+                refuse(presence.id, ErrorCode::Unimplemented, ctx.actions)
+            }
+            Some(Event::SetSubscription(set)) => {
+                refuse(set.id, ErrorCode::Unimplemented, ctx.actions)
+            }
+            // An event that a later version of the protocol defines.
+            None => refuse(0, ErrorCode::Unimplemented, ctx.actions),
+        }
+    }
+
+    fn hello(&mut self, hello: &Hello, actions: &mut Actions) {
+        if self.stage == Stage::HelloMayCome && hello.token.is_empty() {
+            self.stage = Stage::Open;
+            actions.push(Action::Welcome);
+        } else {
+            self.close(CloseCause::ProtocolViolation, actions);
+        }
+    }
+
+    fn request(&mut self, request: Request, ctx: &mut Context<'_>) {
+        let Request {
+            id,
+            route,
+            payload,
+            deadline_ms,
+            idempotency_key,
+        } = request;
+        // Not a Response: that one belongs to the request which has the id.
+        if let Err(code) = self.check_id(id) {
+            return refuse(id, code, ctx.actions);
+        }
+        if let Err(code) = ctx.grants.call(&route) {
+            let failure = wire::failure(code, "");
+            return ctx
+                .actions
+                .push(Action::Send(reply::response(id, Err(failure))));
+        }
+        self.in_flight.begin(id, Operation::Request);
+        let deadline_ms = ctx.config.deadline_ms(deadline_ms);
+        ctx.actions.push(Action::Request {
+            id,
+            route,
+            payload,
+            deadline_ms,
+            idempotency_key,
+        });
+    }
+
+    fn publish(&mut self, publish: Publish, ctx: &mut Context<'_>) {
+        let Publish {
+            id,
+            channel,
+            payload,
+            key,
+            publication_id,
+        } = publish;
+        match self.check_publish(id, &channel, ctx) {
+            Ok(channel) => {
+                if id != 0 {
+                    self.in_flight.begin(id, Operation::Publish);
+                }
+                ctx.actions.push(Action::Publish {
+                    id,
+                    channel,
+                    payload,
+                    key,
+                    publication_id,
+                });
+            }
+            // With id zero the client wants no answer, whatever happens.
+            Err(_) if id == 0 => {}
+            Err(code) => refuse(id, code, ctx.actions),
+        }
+    }
+
+    fn check_publish(
+        &self,
+        id: u32,
+        channel: &str,
+        ctx: &Context<'_>,
+    ) -> Result<Channel, ErrorCode> {
+        if id != 0 {
+            self.check_id(id)?;
+        }
+        let channel = ctx.config.channel(channel)?;
+        ctx.grants.publish(&channel)?;
+        Ok(channel)
+    }
+
+    fn subscribe(&mut self, subscribe: Subscribe, ctx: &mut Context<'_>) {
+        let Subscribe {
+            id,
+            channel,
+            since,
+            options,
+        } = subscribe;
+        match self.check_subscribe(id, &channel, ctx) {
+            Ok(channel) => {
+                self.in_flight.begin(id, Operation::Subscribe);
+                self.waiting.begin_subscribe(id, channel.clone());
+                self.subscriptions += 1;
+                ctx.actions.push(Action::Subscribe {
+                    id,
+                    channel,
+                    since,
+                    options,
+                });
+            }
+            Err(code) => refuse(id, code, ctx.actions),
+        }
+    }
+
+    fn check_subscribe(
+        &self,
+        id: u32,
+        channel: &str,
+        ctx: &Context<'_>,
+    ) -> Result<Channel, ErrorCode> {
+        self.check_id(id)?;
+        let channel = ctx.config.channel(channel)?;
+        ctx.grants.subscribe(&channel)?;
+        if self.waiting.is_subscribing(&channel) {
+            return Err(ErrorCode::AlreadySubscribed);
+        }
+        match ctx.config.limits.max_subscriptions {
+            limit if limit != 0 && self.subscriptions >= limit => {
+                Err(ErrorCode::TooManySubscriptions)
+            }
+            _ => Ok(channel),
+        }
+    }
+
+    /// An Unsubscribe whose Subscribe is pending takes effect right behind it:
+    /// the client gets Subscribed, then Unsubscribed, as if it had waited.
+    fn unsubscribe(&mut self, unsubscribe: Unsubscribe, ctx: &mut Context<'_>) {
+        let Unsubscribe { id, channel } = unsubscribe;
+        let checked = self
+            .check_id(id)
+            .and_then(|()| ctx.config.channel(&channel));
+        let channel = match checked {
+            Ok(channel) => channel,
+            Err(code) => return refuse(id, code, ctx.actions),
+        };
+        match self.waiting.unsubscribe_later(id, &channel) {
+            Some(true) => self.in_flight.begin(id, Operation::Unsubscribe),
+            Some(false) => refuse(id, ErrorCode::NotSubscribed, ctx.actions),
+            None => {
+                self.in_flight.begin(id, Operation::Unsubscribe);
+                ctx.actions.push(Action::Unsubscribe { id, channel });
+            }
+        }
+    }
+
+    fn cancel(&mut self, id: u32, actions: &mut Actions) {
+        if self.in_flight.cancel(id) {
+            let failure = wire::failure(ErrorCode::Cancelled, "");
+            actions.push(Action::Send(reply::response(id, Err(failure))));
+            actions.push(Action::CancelRequest { id });
+        }
+    }
+
+    fn ack(&mut self, up_to: u64, actions: &mut Actions) {
+        self.acked_up_to = self.acked_up_to.max(up_to);
+        // Passed on even if lower: events that are not durable count by
+        // themselves.
+        actions.push(Action::Acked { up_to });
+    }
+
+    fn check_id(&self, id: u32) -> Result<(), ErrorCode> {
+        match id {
+            0 => Err(ErrorCode::ProtocolViolation),
+            _ if self.in_flight.contains(id) => Err(ErrorCode::DuplicateId),
+            _ => Ok(()),
+        }
+    }
+
+    fn close(&mut self, cause: CloseCause, actions: &mut Actions) {
+        self.in_flight = InFlight::default();
+        self.waiting = Waiting::default();
+        self.stage = Stage::Closed;
+        actions.close(cause);
+    }
+}
+
+/// Answers any operation but a request that is in flight.
+fn refuse(id: u32, code: ErrorCode, actions: &mut Actions) {
+    actions.push(Action::Send(reply::error(id, code)));
+}

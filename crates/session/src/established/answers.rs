@@ -1,0 +1,136 @@
+//! What the owner of the socket tells an established session.
+//!
+//! An answer to an operation that is not in flight is ignored, so that a late
+//! or repeated one can't reach the client.
+
+use bytes::Bytes;
+use wire::{
+    Channel, Offset,
+    client::{ErrorCode, Failure, Position, Subscribed, Verdict, server_event::Event},
+};
+
+use super::{Established, refuse};
+use crate::{
+    action::{Action, Actions},
+    in_flight::Operation,
+    reply,
+};
+
+// === impl Established ===
+
+impl Established {
+    /// Answers [`Action::Subscribe`]: the subscription is in effect from
+    /// `position` on (absent: the channel keeps no log). Publications may be
+    /// sent after this call, not before.
+    pub fn subscribed(
+        &mut self,
+        id: u32,
+        channel: &Channel,
+        verdict: Verdict,
+        position: Option<Position>,
+        alias: u32,
+        actions: &mut Actions,
+    ) {
+        if !self.in_flight.end(id, Operation::Subscribe) {
+            return;
+        }
+        let channel = channel.to_string();
+        let subscribed = Subscribed {
+            id,
+            channel,
+            verdict: verdict.into(),
+            position,
+            alias,
+        };
+        actions.push(Action::Send(reply::event(Event::Subscribed(subscribed))));
+        if let Some((id, channel)) = self.waiting.end_subscribe(id) {
+            actions.push(Action::Unsubscribe { id, channel });
+        }
+    }
+
+    /// Answers [`Action::Subscribe`]: there is no such subscription, or (with
+    /// [`ErrorCode::AlreadySubscribed`]) it is an earlier one.
+    pub fn subscribe_failed(&mut self, id: u32, code: ErrorCode, actions: &mut Actions) {
+        if !self.in_flight.end(id, Operation::Subscribe) {
+            return;
+        }
+        self.forget_subscription();
+        refuse(id, code, actions);
+        let Some((unsubscribe, channel)) = self.waiting.end_subscribe(id) else {
+            return;
+        };
+        if code == ErrorCode::AlreadySubscribed {
+            actions.push(Action::Unsubscribe {
+                id: unsubscribe,
+                channel,
+            });
+        } else {
+            self.unsubscribe_failed(unsubscribe, ErrorCode::NotSubscribed, actions);
+        }
+    }
+
+    /// Answers [`Action::Unsubscribe`]: no publication of the channel comes
+    /// after this.
+    pub fn unsubscribed(&mut self, id: u32, channel: &Channel, alias: u32, actions: &mut Actions) {
+        if self.in_flight.end(id, Operation::Unsubscribe) {
+            self.forget_subscription();
+            actions.push(Action::Send(reply::unsubscribed(
+                id,
+                channel,
+                alias,
+                ErrorCode::Unspecified,
+            )));
+        }
+    }
+
+    /// Answers [`Action::Unsubscribe`]: nothing was unsubscribed.
+    pub fn unsubscribe_failed(&mut self, id: u32, code: ErrorCode, actions: &mut Actions) {
+        if self.in_flight.end(id, Operation::Unsubscribe) {
+            refuse(id, code, actions);
+        }
+    }
+
+    /// The gateway or the control plane ended a live subscription.
+    pub fn unsubscribed_by_server(
+        &mut self,
+        channel: &Channel,
+        alias: u32,
+        code: ErrorCode,
+        actions: &mut Actions,
+    ) {
+        if self.stage != super::Stage::Closed {
+            self.forget_subscription();
+            actions.push(Action::Send(reply::unsubscribed(0, channel, alias, code)));
+        }
+    }
+
+    /// Answers [`Action::Publish`] with an id: the bus has the publication, at
+    /// this offset, or it failed.
+    pub fn published(
+        &mut self,
+        id: u32,
+        outcome: Result<Offset, ErrorCode>,
+        actions: &mut Actions,
+    ) {
+        if self.in_flight.end(id, Operation::Publish) {
+            match outcome {
+                Ok(offset) => actions.push(Action::Send(reply::accepted(id, offset))),
+                Err(code) => refuse(id, code, actions),
+            }
+        }
+    }
+
+    /// Answers [`Action::Request`]. If the request was cancelled this only
+    /// frees its id: the client has its Response.
+    pub fn replied(&mut self, id: u32, outcome: Result<Bytes, Failure>, actions: &mut Actions) {
+        if self.in_flight.end(id, Operation::Request) {
+            actions.push(Action::Send(reply::response(id, outcome)));
+        } else {
+            self.in_flight.end(id, Operation::Cancelled);
+        }
+    }
+
+    fn forget_subscription(&mut self) {
+        self.subscriptions = self.subscriptions.saturating_sub(1);
+    }
+}

@@ -1,0 +1,146 @@
+//! Builds the events that sessions and their owners send.
+
+use bytes::Bytes;
+use wire::{
+    Channel, CloseCause, Offset,
+    client::{
+        Accepted, Closing, Error, ErrorCode, Failure, Pong, Response, ServerEvent, Unsubscribed,
+        Welcome, response::Outcome, server_event::Event,
+    },
+};
+
+use crate::config::{Authenticated, SessionConfig};
+
+/// The event that precedes every close the gateway starts. `retry_after_ms` is
+/// the earliest time to reconnect, in milliseconds from now, if that is allowed
+/// at all.
+///
+/// Never resumable: this gateway hands out no session tickets yet.
+pub fn closing(cause: CloseCause, retry_after_ms: u32) -> ServerEvent {
+    event(Event::Closing(Closing {
+        close_code: cause.code().into(),
+        cause: cause.label().into(),
+        message: cause.message().into(),
+        retry_after_ms,
+        resumable: false,
+    }))
+}
+
+/// The event for [`crate::Action::Welcome`]. `server_time_ms` is the gateway's
+/// clock, Unix time in milliseconds.
+///
+/// Grants no capabilities and no session ticket: there are none yet.
+pub fn welcome(who: &Authenticated, config: &SessionConfig, server_time_ms: i64) -> ServerEvent {
+    event(Event::Welcome(Welcome {
+        connection_id: who.connection.to_string(),
+        session_id: who.session.to_string(),
+        user: who.user.to_string(),
+        session_ticket: Bytes::new(),
+        limits: Some(config.limits),
+        capabilities: Vec::new(),
+        token_expires_at_ms: who.token_expires_at_ms,
+        server_time_ms,
+        gateway: config.gateway.to_string(),
+    }))
+}
+
+pub(crate) fn error(id: u32, code: ErrorCode) -> ServerEvent {
+    event(Event::Error(Error {
+        id,
+        failure: Some(wire::failure(code, "")),
+    }))
+}
+
+pub(crate) fn response(id: u32, outcome: Result<Bytes, Failure>) -> ServerEvent {
+    let outcome = match outcome {
+        Ok(payload) => Outcome::Payload(payload),
+        Err(failure) => Outcome::Failure(failure),
+    };
+    event(Event::Response(Response {
+        id,
+        outcome: Some(outcome),
+    }))
+}
+
+pub(crate) fn accepted(id: u32, offset: Offset) -> ServerEvent {
+    event(Event::Accepted(Accepted {
+        id,
+        offset: offset.0,
+    }))
+}
+
+pub(crate) fn unsubscribed(id: u32, channel: &Channel, alias: u32, code: ErrorCode) -> ServerEvent {
+    event(Event::Unsubscribed(Unsubscribed {
+        id,
+        channel: channel.to_string(),
+        code: code.into(),
+        alias,
+    }))
+}
+
+pub(crate) fn pong(nonce: u32) -> ServerEvent {
+    event(Event::Pong(Pong { nonce }))
+}
+
+pub(crate) fn event(event: Event) -> ServerEvent {
+    ServerEvent { event: Some(event) }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::{ConnectionId, GatewayId, SessionId, UserId, client::Limits};
+
+    use super::*;
+
+    #[test]
+    fn closing_tells_code_word_and_time_of_every_cause() {
+        for &cause in CloseCause::ALL {
+            let Some(Event::Closing(closing)) = closing(cause, 1_500).event else {
+                panic!("not Closing")
+            };
+            assert_eq!(closing.close_code, u32::from(cause.code()));
+            assert_eq!(closing.cause, cause.label());
+            assert_eq!(closing.message, cause.message());
+            assert_eq!(closing.retry_after_ms, 1_500);
+            assert!(!closing.resumable);
+        }
+    }
+
+    #[test]
+    fn welcome_tells_identity_limits_and_times() {
+        let gateway = GatewayId::new("gw-1").expect("valid");
+        let connection = ConnectionId {
+            gateway: gateway.clone(),
+            shard: 1,
+            slot: 2,
+            generation: 3,
+        };
+        let user = UserId::new("alice").expect("valid");
+        let who = Authenticated {
+            user,
+            session: SessionId(0xab),
+            connection,
+            token_expires_at_ms: 7,
+        };
+        let limits = Limits {
+            max_in_flight: 16,
+            ..Limits::default()
+        };
+        let config = SessionConfig {
+            gateway,
+            limits,
+            default_deadline_ms: 0,
+        };
+        let expected = Welcome {
+            connection_id: "gw-1.1.2.3".into(),
+            session_id: format!("{:032x}", 0xab),
+            user: "alice".into(),
+            limits: Some(limits),
+            token_expires_at_ms: 7,
+            server_time_ms: 99,
+            gateway: "gw-1".into(),
+            ..Welcome::default()
+        };
+        assert_eq!(welcome(&who, &config, 99), event(Event::Welcome(expected)));
+    }
+}
