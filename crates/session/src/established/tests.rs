@@ -1,4 +1,8 @@
-//! Every rule of an established session, one by one.
+//! Every rule of an established session, one by one: here those of the session
+//! as a whole.
+
+mod requests;
+mod subscriptions;
 
 use bytes::Bytes;
 use wire::{
@@ -90,8 +94,6 @@ impl Bench {
     }
 }
 
-// Size.
-
 #[test]
 fn an_idle_session_is_small() {
     assert!(
@@ -100,8 +102,6 @@ fn an_idle_session_is_small() {
         size_of::<Established>()
     );
 }
-
-// Hello.
 
 #[test]
 fn hello_after_hello_closes_with_protocol_violation() {
@@ -147,8 +147,6 @@ fn nothing_follows_a_close() {
     assert_eq!(by_server, []);
 }
 
-// Ids.
-
 #[test]
 fn id_zero_is_a_protocol_violation_but_for_publish() {
     let mut bench = Bench::new();
@@ -181,344 +179,6 @@ fn an_id_in_use_is_refused_and_its_operation_is_not_disturbed() {
     assert_eq!(bench.replied(1), [answered(1)]);
     assert_eq!(bench.handle(request(1, "echo")), [forwarded(1)]);
 }
-
-// Requests.
-
-#[test]
-fn a_request_gets_one_response() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.handle(request(1, "echo")), [forwarded(1)]);
-    assert_eq!(bench.session.in_flight(), 1);
-    assert_eq!(bench.replied(1), [answered(1)]);
-    assert_eq!(bench.replied(1), []);
-    assert_eq!(bench.session.in_flight(), 0);
-}
-
-#[test]
-fn a_failed_request_gets_the_failure() {
-    let mut bench = Bench::new();
-    bench.handle(request(1, "echo"));
-    let failure = wire::failure(ErrorCode::NoWorker, "");
-    let actions = bench.answer(|session, actions| session.replied(1, Err(failure), actions));
-    assert_eq!(actions, [failed(1, ErrorCode::NoWorker)]);
-}
-
-#[test]
-fn an_unknown_route_gets_its_response_at_once() {
-    let mut bench = Bench::new();
-    assert_eq!(
-        bench.handle(request(1, "other")),
-        [failed(1, ErrorCode::UnknownRoute)]
-    );
-    assert_eq!(bench.session.in_flight(), 0);
-}
-
-#[test]
-fn deadline_and_idempotency_key_travel_with_the_request() {
-    let mut bench = Bench::new();
-    let asked = Request {
-        id: 1,
-        route: "echo".into(),
-        deadline_ms: 5_000,
-        idempotency_key: "once".into(),
-        ..Request::default()
-    };
-    let expected = Action::Request {
-        id: 1,
-        route: "echo".into(),
-        payload: Bytes::new(),
-        deadline_ms: 1_000,
-        idempotency_key: "once".into(),
-    };
-    assert_eq!(bench.handle(Event::Request(asked)), [expected]);
-}
-
-#[test]
-fn a_cancelled_request_is_answered_at_once_and_its_reply_is_ignored() {
-    let mut bench = Bench::new();
-    bench.handle(request(1, "echo"));
-    let expected = [
-        failed(1, ErrorCode::Cancelled),
-        Action::CancelRequest { id: 1 },
-    ];
-    assert_eq!(bench.handle(cancel(1)), expected);
-    assert_eq!(bench.handle(cancel(1)), []);
-    // The bus still owes a reply, which must not answer another request.
-    assert_eq!(
-        bench.handle(request(1, "echo")),
-        [error(1, ErrorCode::DuplicateId)]
-    );
-    assert_eq!(bench.replied(1), []);
-    assert_eq!(bench.session.in_flight(), 0);
-    assert_eq!(bench.handle(request(1, "echo")), [forwarded(1)]);
-}
-
-#[test]
-fn cancel_of_anything_but_a_request_in_flight_is_ignored() {
-    let mut bench = Bench::new();
-    bench.handle(publish(1, "open.a"));
-    for id in [0, 1, 2] {
-        assert_eq!(bench.handle(cancel(id)), []);
-    }
-}
-
-// Publishes.
-
-#[test]
-fn a_publish_with_an_id_gets_one_accepted() {
-    let mut bench = Bench::new();
-    let expected = Action::Publish {
-        id: 1,
-        channel: channel("open.a"),
-        payload: Bytes::from_static(b"p"),
-        key: "k".into(),
-        publication_id: "i".into(),
-    };
-    assert_eq!(bench.handle(publish(1, "open.a")), [expected]);
-    let accept =
-        |bench: &mut Bench| bench.answer(|it, actions| it.published(1, Ok(Offset(7)), actions));
-    assert_eq!(
-        accept(&mut bench),
-        [Action::Send(reply::accepted(1, Offset(7)))]
-    );
-    assert_eq!(accept(&mut bench), []);
-}
-
-#[test]
-fn a_publish_that_fails_gets_an_error() {
-    let mut bench = Bench::new();
-    bench.handle(publish(1, "open.a"));
-    let actions = bench.answer(|session, actions| {
-        session.published(1, Err(ErrorCode::Unavailable), actions);
-    });
-    assert_eq!(actions, [error(1, ErrorCode::Unavailable)]);
-    assert_eq!(
-        bench.handle(publish(1, "open.*")),
-        [error(1, ErrorCode::InvalidChannel)]
-    );
-    assert_eq!(
-        bench.handle(publish(1, "shut.a")),
-        [error(1, ErrorCode::PermissionDenied)]
-    );
-    assert_eq!(bench.session.in_flight(), 0);
-}
-
-#[test]
-fn a_publish_without_an_id_gets_no_answer() {
-    let mut bench = Bench::new();
-    assert!(matches!(
-        bench.handle(publish(0, "open.a"))[..],
-        [Action::Publish { id: 0, .. }]
-    ));
-    assert_eq!(bench.handle(publish(0, "shut.a")), []);
-    assert_eq!(bench.handle(Event::Publish(Publish::default())), []);
-    assert_eq!(
-        bench.answer(|session, actions| session.published(0, Ok(Offset(1)), actions)),
-        []
-    );
-}
-
-// Subscriptions.
-
-#[test]
-fn a_subscribe_is_passed_on_with_position_and_options() {
-    let mut bench = Bench::new();
-    let position = Position {
-        epoch: "e".into(),
-        offset: 5,
-    };
-    let options = SubscribeOptions {
-        max_per_second: 3,
-        latest: true,
-    };
-    let asked = Subscribe {
-        id: 1,
-        channel: "open.a".into(),
-        since: Some(position.clone()),
-        options: Some(options),
-    };
-    let (since, options) = (Some(position.clone()), Some(options));
-    let expected = Action::Subscribe {
-        id: 1,
-        channel: channel("open.a"),
-        since,
-        options,
-    };
-    assert_eq!(bench.handle(Event::Subscribe(asked)), [expected]);
-    let actions = bench.answer(|session, actions| {
-        session.subscribed(
-            1,
-            &channel("open.a"),
-            Verdict::Recovered,
-            Some(position.clone()),
-            4,
-            actions,
-        );
-    });
-    let verdict = Verdict::Recovered.into();
-    let expected = Subscribed {
-        id: 1,
-        channel: "open.a".into(),
-        verdict,
-        position: Some(position),
-        alias: 4,
-    };
-    assert_eq!(
-        actions,
-        [Action::Send(reply::event(server_event::Event::Subscribed(
-            expected
-        )))]
-    );
-}
-
-#[test]
-fn a_subscribe_that_is_not_allowed_gets_an_error() {
-    let mut bench = Bench::new();
-    let cases = [
-        ("open..a", ErrorCode::InvalidChannel),
-        ("open.a.very.long.name", ErrorCode::InvalidChannel),
-        ("shut.a", ErrorCode::UnknownNamespace),
-    ];
-    for (name, code) in cases {
-        assert_eq!(bench.handle(subscribe(1, name)), [error(1, code)], "{name}");
-    }
-    assert_eq!(bench.session.subscriptions(), 0);
-}
-
-#[test]
-fn a_second_subscribe_while_the_first_is_pending_is_refused() {
-    let mut bench = Bench::new();
-    assert_eq!(
-        bench.handle(subscribe(1, "open.a")),
-        [subscribing(1, "open.a")]
-    );
-    assert_eq!(
-        bench.handle(subscribe(2, "open.a")),
-        [error(2, ErrorCode::AlreadySubscribed)]
-    );
-    assert_eq!(bench.subscribed(1, "open.a"), [subscribed(1, "open.a")]);
-    assert_eq!(bench.session.subscriptions(), 1);
-}
-
-#[test]
-fn subscriptions_are_limited_live_and_pending_ones_together() {
-    let mut bench = Bench::new();
-    bench.handle(subscribe(1, "open.a"));
-    bench.subscribed(1, "open.a");
-    bench.handle(subscribe(2, "open.b"));
-    assert_eq!(
-        bench.handle(subscribe(3, "open.c")),
-        [error(3, ErrorCode::TooManySubscriptions)]
-    );
-    assert_eq!(
-        bench.subscribe_failed(2, ErrorCode::Unavailable),
-        [error(2, ErrorCode::Unavailable)]
-    );
-    assert_eq!(
-        bench.handle(subscribe(3, "open.c")),
-        [subscribing(3, "open.c")]
-    );
-}
-
-#[test]
-fn an_ended_subscription_makes_room_for_another() {
-    let mut bench = Bench::new();
-    for (id, name) in [(1, "open.a"), (2, "open.b")] {
-        bench.handle(subscribe(id, name));
-        bench.subscribed(id, name);
-    }
-    bench.handle(unsubscribe(3, "open.a"));
-    let expected = reply::unsubscribed(3, &channel("open.a"), 9, ErrorCode::Unspecified);
-    assert_eq!(bench.unsubscribed(3, "open.a"), [Action::Send(expected)]);
-    let actions = bench.answer(|session, actions| {
-        session.unsubscribed_by_server(&channel("open.b"), 9, ErrorCode::PermissionDenied, actions);
-    });
-    let expected = reply::unsubscribed(0, &channel("open.b"), 9, ErrorCode::PermissionDenied);
-    assert_eq!(actions, [Action::Send(expected)]);
-    assert_eq!(bench.session.subscriptions(), 0);
-}
-
-#[test]
-fn an_unsubscribe_that_fails_gets_an_error() {
-    let mut bench = Bench::new();
-    let expected = Action::Unsubscribe {
-        id: 1,
-        channel: channel("open.a"),
-    };
-    assert_eq!(bench.handle(unsubscribe(1, "open.a")), [expected]);
-    let actions = bench.answer(|session, actions| {
-        session.unsubscribe_failed(1, ErrorCode::NotSubscribed, actions);
-    });
-    assert_eq!(actions, [error(1, ErrorCode::NotSubscribed)]);
-    assert_eq!(
-        bench.handle(unsubscribe(1, "open.>")),
-        [error(1, ErrorCode::InvalidChannel)]
-    );
-}
-
-#[test]
-fn an_unsubscribe_behind_a_pending_subscribe_takes_effect_after_it() {
-    let mut bench = Bench::new();
-    bench.handle(subscribe(1, "open.a"));
-    assert_eq!(bench.handle(unsubscribe(2, "open.a")), []);
-    assert_eq!(
-        bench.handle(unsubscribe(3, "open.a")),
-        [error(3, ErrorCode::NotSubscribed)]
-    );
-    let expected = [
-        subscribed(1, "open.a"),
-        Action::Unsubscribe {
-            id: 2,
-            channel: channel("open.a"),
-        },
-    ];
-    assert_eq!(bench.subscribed(1, "open.a"), expected);
-    assert_eq!(bench.unsubscribed(2, "open.a").len(), 1);
-    assert_eq!(
-        (bench.session.in_flight(), bench.session.subscriptions()),
-        (0, 0)
-    );
-}
-
-#[test]
-fn an_unsubscribe_behind_a_subscribe_that_fails_gets_an_error() {
-    let mut bench = Bench::new();
-    bench.handle(subscribe(1, "open.a"));
-    bench.handle(unsubscribe(2, "open.a"));
-    let expected = [
-        error(1, ErrorCode::Unavailable),
-        error(2, ErrorCode::NotSubscribed),
-    ];
-    assert_eq!(bench.subscribe_failed(1, ErrorCode::Unavailable), expected);
-    assert_eq!(
-        (bench.session.in_flight(), bench.session.subscriptions()),
-        (0, 0)
-    );
-}
-
-#[test]
-fn an_unsubscribe_behind_a_repeated_subscribe_ends_the_earlier_one() {
-    let mut bench = Bench::new();
-    bench.handle(subscribe(1, "open.a"));
-    bench.subscribed(1, "open.a");
-    bench.handle(subscribe(2, "open.a"));
-    bench.handle(unsubscribe(3, "open.a"));
-    let expected = [
-        error(2, ErrorCode::AlreadySubscribed),
-        Action::Unsubscribe {
-            id: 3,
-            channel: channel("open.a"),
-        },
-    ];
-    assert_eq!(
-        bench.subscribe_failed(2, ErrorCode::AlreadySubscribed),
-        expected
-    );
-    bench.unsubscribed(3, "open.a");
-    assert_eq!(bench.session.subscriptions(), 0);
-}
-
-// The rest.
 
 #[test]
 fn ping_gets_pong_with_its_nonce() {
@@ -566,8 +226,6 @@ fn events_not_served_get_unimplemented_with_their_id() {
     }
     assert_eq!(bench.handle_any(None), [error(0, ErrorCode::Unimplemented)]);
 }
-
-// The window.
 
 #[test]
 fn events_beyond_a_full_window_wait_and_are_taken_up_in_order() {
