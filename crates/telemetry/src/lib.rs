@@ -1,1 +1,16 @@
 //! Tracing set-up, the metrics recorder and the admin HTTP server.
+//!
+//! A leaf: it knows nothing of what it observes. Parts register conditions with
+//! [`Health`] and record through the `metrics` facade.
+
+mod admin;
+mod chain;
+mod health;
+mod logs;
+mod recorder;
+
+pub use admin::{Admin, BindError};
+pub use chain::chain;
+pub use health::{Condition, Health};
+pub use logs::{LogFormat, LogFormatError, LogsError, init_tracing};
+pub use recorder::{Metrics, RecorderTaken};
