@@ -119,6 +119,11 @@ impl Actions {
         self.0.pop_front()
     }
 
+    /// Forgets what is left to do.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Whether nothing is left to do.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

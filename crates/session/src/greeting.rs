@@ -37,7 +37,7 @@ impl Greeting {
             client_name,
             client_version,
             ..
-        } = hello;
+        } = *hello;
         if token.is_empty() {
             actions.close(CloseCause::NotAuthenticated);
             return None;
@@ -85,7 +85,7 @@ mod tests {
             client_version: "1.0".into(),
             ..Hello::default()
         };
-        let (next, mut actions) = greet(Some(Event::Hello(hello)));
+        let (next, mut actions) = greet(Some(Event::Hello(hello.into())));
         assert!(next.is_some());
         let expected = Action::Authenticate {
             token: "t".into(),
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn hello_without_a_token_closes_with_not_authenticated() {
         assert_closes(
-            Some(Event::Hello(Hello::default())),
+            Some(Event::Hello(Box::default())),
             CloseCause::NotAuthenticated,
         );
     }
@@ -121,12 +121,18 @@ mod tests {
             client_name: long.clone(),
             ..Hello::default()
         };
-        assert_closes(Some(Event::Hello(named)), CloseCause::ProtocolViolation);
+        assert_closes(
+            Some(Event::Hello(named.into())),
+            CloseCause::ProtocolViolation,
+        );
         let versioned = Hello {
             token: "t".into(),
             client_version: long,
             ..Hello::default()
         };
-        assert_closes(Some(Event::Hello(versioned)), CloseCause::ProtocolViolation);
+        assert_closes(
+            Some(Event::Hello(versioned.into())),
+            CloseCause::ProtocolViolation,
+        );
     }
 }

@@ -57,6 +57,8 @@ fn generate_messages(descriptors: &FileDescriptorSet, out: &Path) -> Result<()> 
     prost_build::Config::new()
         .bytes(["."])
         .enable_type_names()
+        // The largest and rarest event: boxed, or every event is as large.
+        .boxed(".tidegate.client.v1.ClientEvent.event.hello")
         .out_dir(out)
         .compile_fds(descriptors.clone())?;
     pbjson_build::Builder::new()

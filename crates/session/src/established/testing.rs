@@ -48,10 +48,11 @@ pub(crate) fn channel(name: &str) -> Channel {
 }
 
 pub(crate) fn hello(token: &str) -> Event {
-    Event::Hello(Hello {
+    let hello = Hello {
         token: token.into(),
         ..Hello::default()
-    })
+    };
+    Event::Hello(hello.into())
 }
 
 pub(crate) fn request(id: u32, route: &str) -> Event {

@@ -285,7 +285,7 @@ pub mod client_event {
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
         #[prost(message, tag = "1")]
-        Hello(super::Hello),
+        Hello(::prost::alloc::boxed::Box<super::Hello>),
         #[prost(message, tag = "2")]
         Subscribe(super::Subscribe),
         #[prost(message, tag = "3")]
