@@ -86,7 +86,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         30 => Just(Step::EndSubscription),
         10 => Just(Step::Ask(None)),
         // Closes the session, so that most cases must do without.
-        1 => Just(Step::Ask(Some(Asked::Hello(Hello::default())))),
+        1 => Just(Step::Ask(Some(Asked::Hello(Box::default())))),
     ];
     prop::collection::vec(step, 0..120)
 }

@@ -57,7 +57,7 @@ impl Owner {
             ..Hello::default()
         };
         let hello = ClientEvent {
-            event: Some(Asked::Hello(hello)),
+            event: Some(Asked::Hello(Box::new(hello))),
         };
         let verifying = Greeting
             .handle(hello, &mut actions)
