@@ -1,0 +1,194 @@
+//! Publications of one channel that leave together, as one WebSocket message
+//! shared by all who listen.
+
+use std::{rc::Rc, sync::Arc};
+
+use wire::{
+    Subprotocol,
+    client::{Gap, GapCause},
+};
+
+use crate::{
+    frame::{Frame, FrameBuilder},
+    gap,
+    policy::DeliveryPolicy,
+    publication::EncodedPublication,
+};
+
+/// Payload that a chunk may have, in bytes of protobuf; a single larger
+/// publication makes a chunk of its own. Bounds what a client gets in one
+/// message, and the memory that one slow member can keep from being freed.
+pub(crate) const MAX_CHUNK_BYTES: usize = 16 * 1024;
+
+/// What waits in a channel for the end of the turn. Bounded by
+/// [`MAX_CHUNK_BYTES`]: the channel fans out before it would hold more.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    entries: Vec<Entry>,
+    bytes: usize,
+}
+
+/// A batch encoded for one subprotocol, ready to be written.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    /// What its receivers are told if it is let go.
+    withheld: Gap,
+    publications: u32,
+    policy: DeliveryPolicy,
+    frame: Frame,
+}
+
+/// The chunks of one batch, made as members of either subprotocol are met.
+pub(crate) struct Chunks {
+    batch: Batch,
+    alias: u32,
+    policy: DeliveryPolicy,
+    by_subprotocol: [Option<Rc<Chunk>>; Subprotocol::ALL.len()],
+}
+
+#[derive(Debug)]
+enum Entry {
+    Publication(Arc<EncodedPublication>),
+    /// Publications that were lost before the hub saw them.
+    Lost(Gap),
+}
+
+/// What a gap is charged within a batch; about its encoded length.
+const GAP_BYTES: usize = 32;
+
+// === impl Batch ===
+
+impl Batch {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether `publication` can be in the same chunk as what is here already.
+    pub(crate) fn has_room(&self, publication: &EncodedPublication) -> bool {
+        self.is_empty() || self.bytes + publication.encoded_len() <= MAX_CHUNK_BYTES
+    }
+
+    pub(crate) fn push(&mut self, publication: Arc<EncodedPublication>) {
+        self.bytes += publication.encoded_len();
+        self.entries.push(Entry::Publication(publication));
+    }
+
+    pub(crate) fn push_gap(&mut self, gap: Gap) {
+        match self.entries.last_mut() {
+            Some(Entry::Lost(last)) => gap::absorb(last, &gap),
+            _ => {
+                self.bytes += GAP_BYTES;
+                self.entries.push(Entry::Lost(gap));
+            }
+        }
+    }
+
+    fn frame(&self, subprotocol: Subprotocol) -> Frame {
+        let length = |entry: &Entry| match entry {
+            Entry::Publication(publication) => publication.encoded(subprotocol).len(),
+            Entry::Lost(_) => GAP_BYTES,
+        };
+        let separators = self.entries.len() * subprotocol.separator().len();
+        let capacity = self.entries.iter().map(length).sum::<usize>() + separators;
+        let mut builder = FrameBuilder::new(subprotocol, capacity);
+        for entry in &self.entries {
+            match entry {
+                Entry::Publication(publication) => {
+                    builder.encoded(publication.encoded(subprotocol))
+                }
+                Entry::Lost(gap) => builder.event(&gap::event(*gap)),
+            }
+        }
+        builder.finish()
+    }
+
+    /// Everything in here as one gap.
+    fn withheld(&self, alias: u32) -> Gap {
+        let cause = GapCause::SlowConnection.into();
+        let mut whole = Gap {
+            alias,
+            cause,
+            ..Default::default()
+        };
+        for entry in &self.entries {
+            match entry {
+                Entry::Publication(publication) => {
+                    let (from, to) = (publication.offset(), publication.offset());
+                    gap::absorb(
+                        &mut whole,
+                        &Gap {
+                            dropped: 1,
+                            from,
+                            to,
+                            ..Default::default()
+                        },
+                    );
+                }
+                Entry::Lost(gap) => gap::absorb(&mut whole, gap),
+            }
+        }
+        whole
+    }
+
+    fn publications(&self) -> u32 {
+        let publications = self
+            .entries
+            .iter()
+            .filter(|entry| matches!(entry, Entry::Publication(_)));
+        publications.count() as u32
+    }
+}
+
+// === impl Chunk ===
+
+impl Chunk {
+    pub(crate) fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    pub(crate) fn policy(&self) -> DeliveryPolicy {
+        self.policy
+    }
+
+    pub(crate) fn publications(&self) -> u32 {
+        self.publications
+    }
+
+    pub(crate) fn alias(&self) -> u32 {
+        self.withheld.alias
+    }
+
+    pub(crate) fn withheld(&self) -> &Gap {
+        &self.withheld
+    }
+}
+
+// === impl Chunks ===
+
+impl Chunks {
+    pub(crate) fn new(batch: Batch, alias: u32, policy: DeliveryPolicy) -> Self {
+        Self {
+            batch,
+            alias,
+            policy,
+            by_subprotocol: [const { None }; Subprotocol::ALL.len()],
+        }
+    }
+
+    pub(crate) fn of(&mut self, subprotocol: Subprotocol) -> &Rc<Chunk> {
+        let Self {
+            batch,
+            alias,
+            policy,
+            by_subprotocol,
+        } = self;
+        by_subprotocol[subprotocol as usize].get_or_insert_with(|| {
+            Rc::new(Chunk {
+                withheld: batch.withheld(*alias),
+                publications: batch.publications(),
+                policy: *policy,
+                frame: batch.frame(subprotocol),
+            })
+        })
+    }
+}

@@ -1,0 +1,50 @@
+//! What the hub reports: things that happened to one member, and running totals.
+
+use crate::member::MemberId;
+
+/// Chosen by the caller of [`crate::Hub::send`]; comes back in [`Fact::Written`].
+pub type Receipt = u64;
+
+/// Something that happened to one member and that its connection must handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The member's outbox was full and its policy, or an event that may not be
+    /// dropped, left no choice but to disconnect it. Told once. From here on its
+    /// publications are ignored; events are still taken as far as they fit, so
+    /// that it can be told why it is closed.
+    Overflowed {
+        /// Who.
+        member: MemberId,
+    },
+    /// An event sent with a receipt was written entirely. Receipts of a member
+    /// that leaves before are never told.
+    Written {
+        /// To whom.
+        member: MemberId,
+        /// As given to [`crate::Hub::send`].
+        receipt: Receipt,
+    },
+}
+
+/// What a hub holds now, and counters since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Members now.
+    pub members: usize,
+    /// Channels with a listener now.
+    pub channels: usize,
+    /// Subscriptions of all members now.
+    pub subscriptions: usize,
+    /// Charged to all outboxes now: bytes of frames and [`crate::ITEM_OVERHEAD`]
+    /// for each.
+    pub queued_bytes: u64,
+    /// Frames in all outboxes now.
+    pub queued_items: u64,
+    /// Publications appended to outboxes so far, each listener counted.
+    pub delivered: u64,
+    /// Publications withheld from slow members so far, each listener counted;
+    /// those of `delivered` that were let go later are among them.
+    pub dropped: u64,
+    /// Members that overflowed so far.
+    pub overflowed: u64,
+}

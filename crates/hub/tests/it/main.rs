@@ -1,0 +1,6 @@
+//! The hub as the edge uses it: what goes in, and what each connection reads.
+
+mod behaviour;
+mod model;
+mod overflow;
+mod support;
