@@ -103,7 +103,10 @@ mod tests {
     #[test]
     fn names_of_allowed_tokens_are_channels() {
         for name in ["a", "market.BTC-USD.trades", "room_1", "0.0"] {
-            assert_eq!(Channel::parse(name, 255).map(|channel| channel.to_string()), Ok(name.into()));
+            assert_eq!(
+                Channel::parse(name, 255).map(|channel| channel.to_string()),
+                Ok(name.into())
+            );
         }
         let channel = Channel::parse("market.BTC-USD.trades", 255).expect("valid");
         assert_eq!(channel.namespace(), "market");
@@ -111,18 +114,36 @@ mod tests {
 
     #[test]
     fn wildcards_never_become_channels() {
-        for name in ["market.*", "market.>", ">", "*", "a b", "a\0b", "ä", "$SYS.x", "a/b"] {
-            assert_eq!(Channel::parse(name, 255), Err(ChannelError::Character), "{name}");
+        for name in [
+            "market.*", "market.>", ">", "*", "a b", "a\0b", "ä", "$SYS.x", "a/b",
+        ] {
+            assert_eq!(
+                Channel::parse(name, 255),
+                Err(ChannelError::Character),
+                "{name}"
+            );
         }
         for name in [".a", "a.", "a..b", "."] {
-            assert_eq!(Channel::parse(name, 255), Err(ChannelError::EmptyToken), "{name}");
+            assert_eq!(
+                Channel::parse(name, 255),
+                Err(ChannelError::EmptyToken),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn long_names_are_refused_by_the_smaller_limit() {
         let name = "x".repeat(10_240);
-        assert_eq!(Channel::parse(&name, 100_000), Err(ChannelError::TooLong { max: MAX_CHANNEL_BYTES }));
-        assert_eq!(Channel::parse("abcd", 3), Err(ChannelError::TooLong { max: 3 }));
+        assert_eq!(
+            Channel::parse(&name, 100_000),
+            Err(ChannelError::TooLong {
+                max: MAX_CHANNEL_BYTES
+            })
+        );
+        assert_eq!(
+            Channel::parse("abcd", 3),
+            Err(ChannelError::TooLong { max: 3 })
+        );
     }
 }

@@ -5,8 +5,17 @@ use crate::client::{ErrorCode, Failure};
 /// Builds the [`Failure`] for a code, with `detail` after its usual text.
 pub fn failure(code: ErrorCode, detail: &str) -> Failure {
     let usual = message(code);
-    let message = if detail.is_empty() { usual.into() } else { format!("{usual}: {detail}").into() };
-    Failure { code: code.into(), message, retryable: retryable(code), worker_code: Default::default() }
+    let message = if detail.is_empty() {
+        usual.to_owned()
+    } else {
+        format!("{usual}: {detail}")
+    };
+    Failure {
+        code: code.into(),
+        message,
+        retryable: retryable(code),
+        worker_code: Default::default(),
+    }
 }
 
 fn message(code: ErrorCode) -> &'static str {

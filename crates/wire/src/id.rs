@@ -123,7 +123,11 @@ impl Epoch {
 
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:x}.{:x}.{:x}", self.gateway, self.shard, self.slot, self.generation)
+        write!(
+            f,
+            "{}.{:x}.{:x}.{:x}",
+            self.gateway, self.shard, self.slot, self.generation
+        )
     }
 }
 
@@ -138,7 +142,12 @@ impl FromStr for ConnectionId {
         let slot = u32::from_str_radix(next()?, 16).map_err(|_| ConnectionIdError)?;
         let generation = u32::from_str_radix(next()?, 16).map_err(|_| ConnectionIdError)?;
         match parts.next() {
-            None => Ok(Self { gateway, shard, slot, generation }),
+            None => Ok(Self {
+                gateway,
+                shard,
+                slot,
+                generation,
+            }),
             Some(_) => Err(ConnectionIdError),
         }
     }
@@ -151,15 +160,33 @@ mod tests {
     #[test]
     fn connection_id_survives_a_round_trip() {
         let gateway = GatewayId::new("gw-1").expect("valid");
-        let id = ConnectionId { gateway, shard: 3, slot: 0x1a2b, generation: 7 };
+        let id = ConnectionId {
+            gateway,
+            shard: 3,
+            slot: 0x1a2b,
+            generation: 7,
+        };
         assert_eq!(id.to_string(), "gw-1.3.1a2b.7");
         assert_eq!(id.to_string().parse(), Ok(id));
     }
 
     #[test]
     fn malformed_connection_ids_are_refused() {
-        for text in ["", "gw", "gw.0.0", "gw.0.0.0.0", "g w.0.0.0", ".0.0.0", "gw.x.0.0", "gw.10000.0.0"] {
-            assert_eq!(text.parse::<ConnectionId>(), Err(ConnectionIdError), "{text}");
+        for text in [
+            "",
+            "gw",
+            "gw.0.0",
+            "gw.0.0.0.0",
+            "g w.0.0.0",
+            ".0.0.0",
+            "gw.x.0.0",
+            "gw.10000.0.0",
+        ] {
+            assert_eq!(
+                text.parse::<ConnectionId>(),
+                Err(ConnectionIdError),
+                "{text}"
+            );
         }
     }
 }

@@ -46,7 +46,9 @@ impl Subprotocol {
 
     /// The subprotocol with this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|candidate| candidate.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|candidate| candidate.name() == name)
     }
 
     /// Whether messages travel as text.
@@ -100,7 +102,9 @@ impl Subprotocol {
     pub fn encode(self, message: &ServerMessage) -> Bytes {
         match self {
             Self::Protobuf => message.encode_to_vec().into(),
-            Self::Json => serde_json::to_vec(message).expect("a Vec takes every byte").into(),
+            Self::Json => serde_json::to_vec(message)
+                .expect("a Vec takes every byte")
+                .into(),
         }
     }
 }
@@ -110,7 +114,9 @@ const EVENTS_TAG: u8 = 0x0a;
 
 fn encode_protobuf(event: &ServerEvent, into: &mut Vec<u8>) {
     into.put_u8(EVENTS_TAG);
-    event.encode_length_delimited(into).expect("a Vec grows as needed");
+    event
+        .encode_length_delimited(into)
+        .expect("a Vec grows as needed");
 }
 
 #[cfg(test)]
@@ -119,7 +125,9 @@ mod tests {
     use crate::client::{Pong, server_event::Event};
 
     fn pong(nonce: u32) -> ServerEvent {
-        ServerEvent { event: Some(Event::Pong(Pong { nonce })) }
+        ServerEvent {
+            event: Some(Event::Pong(Pong { nonce })),
+        }
     }
 
     fn batch(subprotocol: Subprotocol, events: &[ServerEvent]) -> Vec<u8> {
@@ -139,7 +147,12 @@ mod tests {
         let events = vec![pong(1), pong(2), pong(300)];
         for subprotocol in Subprotocol::ALL {
             let joined = batch(subprotocol, &events);
-            assert_eq!(joined, subprotocol.encode(&ServerMessage { events: events.clone() }));
+            assert_eq!(
+                joined,
+                subprotocol.encode(&ServerMessage {
+                    events: events.clone()
+                })
+            );
         }
     }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use wire::client::{
-    Ack, Cancel, Hello, History, Ping, Publish, Request, Subscribe, Unsubscribe,
+    Ack, Cancel, History, Ping, Publish, Request, Subscribe, Unsubscribe,
     client_event::Event as Asked, server_event::Event as Answer,
 };
 
