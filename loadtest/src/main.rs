@@ -1,3 +1,42 @@
-//! The load generator: idle, fanout, echo and storm, beside a bare baseline.
+//! Tidegate's load generator: idle, fanout, echo and storm, each measured
+//! beside a bare baseline that does only the kernel's part of the work.
+//!
+//! `cargo run --release -p loadtest -- fanout -n 1000 --rate 50`
+//!
+//! The process ends when the scenario's bounds (`--secs`, `--messages`,
+//! `--hold`) are reached; the servers it started end with it.
 
-fn main() {}
+mod args;
+mod baseline;
+mod clock;
+mod connection;
+mod engine;
+mod fleet;
+mod frame;
+mod messages;
+mod outcome;
+mod payload;
+mod process;
+mod publisher;
+mod report;
+mod scenario;
+mod share;
+mod socket;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    match args.command {
+        Command::Baseline(options) => baseline::run(&options),
+        Command::Share => share::run_child(),
+        Command::Scenario(scenario) => {
+            let report = scenario::run(&scenario)?;
+            report.print(scenario.common().json);
+            Ok(())
+        }
+    }
+}
