@@ -29,7 +29,12 @@ pub trait Bus: Send + Sync + fmt::Debug + 'static {
     /// after another and in order for each subject. `done` comes before the
     /// first delivery and tells the log's position from which deliveries
     /// continue (for a pattern without wildcards whose subject has a log).
-    fn subscribe(&self, pattern: Pattern, sink: Arc<dyn Sink>, done: Done<Subscribed>) -> SubscriptionToken;
+    fn subscribe(
+        &self,
+        pattern: Pattern,
+        sink: Arc<dyn Sink>,
+        done: Done<Subscribed>,
+    ) -> SubscriptionToken;
 
     /// Ends a subscription or a service. A delivery under way on another
     /// thread may still arrive. Unknown tokens are ignored.
@@ -175,7 +180,7 @@ pub struct Incoming {
 
 /// Answers one request. Dropped unused, it answers with
 /// [`BusError::HandlerGone`].
-pub struct Responder(Option<Box<dyn FnOnce(Result<Bytes, BusError>) + Send>>);
+pub struct Responder(Option<Done<Bytes>>);
 
 /// A successful reply.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,13 +28,24 @@ impl Subject {
     /// Takes `text` if it is a subject without wildcards. For configured
     /// subjects; what comes from clients enters by [`Subject::of_channel`].
     pub fn new(text: &str) -> Result<Self, SubjectError> {
-        let valid = tokens_are_valid(text) && !text.split('.').any(|token| matches!(token, "*" | ">"));
-        if valid { Ok(Self(text.into())) } else { Err(SubjectError) }
+        let valid =
+            tokens_are_valid(text) && !text.split('.').any(|token| matches!(token, "*" | ">"));
+        if valid {
+            Ok(Self(text.into()))
+        } else {
+            Err(SubjectError)
+        }
     }
 
     /// `tg.ch.<channel>`: where a channel's publications are published.
     pub fn of_channel(channel: &Channel) -> Self {
         Self(format!("{PREFIX}.ch.{channel}").into())
+    }
+
+    /// `tg.rq.<route>`: where requests to a route are served. `route` is
+    /// configured, one or more tokens.
+    pub fn of_route(route: &str) -> Result<Self, SubjectError> {
+        Self::new(&format!("{PREFIX}.rq.{route}"))
     }
 
     /// `tg.gw.<gateway>`: where a gateway takes commands.
@@ -66,14 +77,24 @@ impl Pattern {
     /// Takes `text` if it is a subject, wildcards allowed.
     pub fn new(text: &str) -> Result<Self, SubjectError> {
         let last = text.split('.').count() - 1;
-        let in_place = text.split('.').enumerate().all(|(index, token)| token != ">" || index == last);
-        if tokens_are_valid(text) && in_place { Ok(Self(text.into())) } else { Err(SubjectError) }
+        let in_place = text
+            .split('.')
+            .enumerate()
+            .all(|(index, token)| token != ">" || index == last);
+        if tokens_are_valid(text) && in_place {
+            Ok(Self(text.into()))
+        } else {
+            Err(SubjectError)
+        }
     }
 
     /// `tg.ch.<namespace>.>` and `tg.ch.<namespace>`: see [`Pattern::matches`]
     /// for why the bare namespace needs a pattern of its own.
     pub fn of_namespace(namespace: &str) -> Result<[Self; 2], SubjectError> {
-        Ok([Self::new(&format!("{PREFIX}.ch.{namespace}"))?, Self::new(&format!("{PREFIX}.ch.{namespace}.>"))?])
+        Ok([
+            Self::new(&format!("{PREFIX}.ch.{namespace}"))?,
+            Self::new(&format!("{PREFIX}.ch.{namespace}.>"))?,
+        ])
     }
 
     /// Whether `subject` matches; `>` stands for at least one token.
@@ -115,9 +136,9 @@ impl fmt::Debug for Pattern {
 
 fn tokens_are_valid(text: &str) -> bool {
     !text.is_empty()
-        && text.split('.').all(|token| {
-            !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
-        })
+        && text
+            .split('.')
+            .all(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()))
 }
 
 #[cfg(test)]
@@ -139,7 +160,9 @@ mod tests {
         ];
         for (pattern, subject, expected) in cases {
             let subject = Subject::new(subject).expect("valid subject");
-            let matched = Pattern::new(pattern).expect("valid pattern").matches(&subject);
+            let matched = Pattern::new(pattern)
+                .expect("valid pattern")
+                .matches(&subject);
             assert_eq!(matched, expected, "{pattern} {subject}");
         }
     }
