@@ -1,1 +1,23 @@
-//! Listeners, upgrade, shards and the connection loop.
+//! The edge: client connections, from accept to close.
+//!
+//! Two kinds of threads. The *front* runs on the process's tokio runtime: it
+//! accepts, reads the HTTP head, checks the upgrade and verifies tokens. Each
+//! *shard* is a thread that owns its connections outright and polls their
+//! sockets itself; the front hands it a socket once the upgrade is answered.
+//! They share [`gateway::Gateway`] and talk by [`mailbox::Mailbox`].
+
+mod clock;
+mod command;
+mod config;
+mod edge;
+mod fanout;
+mod front;
+mod gateway;
+mod mailbox;
+mod metrics;
+mod namespace;
+mod shard;
+
+pub use config::{EdgeConfig, SessionLimits};
+pub use edge::{Edge, EdgeError};
+pub use namespace::{Access, NamespacePolicy, Policies, RoutePolicy};

@@ -78,11 +78,18 @@ impl Hub {
     /// Forgets the member with everything queued for it, and facts about it;
     /// returns the channels that have no listener here any more.
     pub fn leave(&mut self, member: MemberId) -> Vec<Channel> {
-        let Some(member) = self.members.remove(member) else {
+        let silent = self.silence(member);
+        self.members.remove(member);
+        silent
+    }
+
+    /// Ends all subscriptions of a member that is to be closed: what is queued
+    /// for it stays. Returns the channels that have no listener here any more.
+    pub fn silence(&mut self, member: MemberId) -> Vec<Channel> {
+        let Some(member) = self.members.get_mut(member) else {
             return Vec::new();
         };
-        member
-            .subscriptions
+        mem::take(&mut member.subscriptions)
             .iter()
             .filter_map(|&place| self.detach(place))
             .collect()

@@ -1,0 +1,63 @@
+//! A coarse clock: read once a turn, told to everything in that turn.
+
+use std::time::{Duration, Instant};
+
+/// Time since the shard's start, in ticks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(u32);
+
+/// Ticks per second. Four bytes of ticks last for more than eight years.
+const TICKS_PER_SECOND: u32 = 16;
+
+/// A shard's clock.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+    now: Tick,
+}
+
+// === impl Tick ===
+
+impl Tick {
+    /// How much later `self` is than `earlier`, in ticks.
+    pub(crate) fn since(self, earlier: Self) -> u32 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The tick `duration` later, rounded up.
+    pub(crate) fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(ticks(duration)))
+    }
+}
+
+// === impl Clock ===
+
+impl Clock {
+    /// How long a tick is.
+    pub(crate) const TICK: Duration = Duration::from_nanos(1_000_000_000 / TICKS_PER_SECOND as u64);
+
+    /// Starts now.
+    pub(crate) fn start() -> Self {
+        Self {
+            start: Instant::now(),
+            now: Tick(0),
+        }
+    }
+
+    /// Reads the system's clock.
+    pub(crate) fn update(&mut self) -> Tick {
+        self.now = Tick(ticks(self.start.elapsed()));
+        self.now
+    }
+
+    /// The time as of the last update.
+    pub(crate) fn now(&self) -> Tick {
+        self.now
+    }
+}
+
+/// `duration` in ticks, rounded up.
+pub(crate) fn ticks(duration: Duration) -> u32 {
+    let ticks = duration.as_nanos().div_ceil(Clock::TICK.as_nanos());
+    u32::try_from(ticks).unwrap_or(u32::MAX)
+}

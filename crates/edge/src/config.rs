@@ -1,0 +1,93 @@
+//! What the edge can be told. Built by the binary from its configuration.
+
+use std::{net::SocketAddr, time::Duration};
+
+use hub::OutboxLimits;
+use session::SessionConfig;
+use wire::{GatewayId, Subprotocol, client::Limits, websocket::ReaderLimits};
+
+use crate::namespace::Policies;
+
+/// Settings of one gateway.
+#[derive(Debug)]
+pub struct EdgeConfig {
+    /// Name of this gateway, unique in the cluster.
+    pub gateway: GatewayId,
+    /// Where clients connect; port 0 takes any.
+    pub listen: SocketAddr,
+    /// Shard threads, 1 to 64.
+    pub shards: usize,
+    /// Connections held at once; more are refused with 503.
+    pub max_connections: usize,
+    /// Connections in the handshake at once; more wait in the listen queue.
+    pub max_handshakes: usize,
+    /// Descriptors that are never given to clients, so that the bus, gRPC and
+    /// metrics keep working when the process is full.
+    pub reserved_descriptors: u64,
+    /// From accept to a valid Hello: one deadline for all of it.
+    pub handshake_timeout: Duration,
+    /// From our Close frame until the socket is dropped.
+    pub close_timeout: Duration,
+    /// A link that was silent for so long is pinged; after twice as long it is
+    /// closed.
+    pub heartbeat: Duration,
+    /// Kernel send buffer per socket, in bytes; more only hides the queue.
+    pub send_buffer_bytes: usize,
+    /// Origins that browsers may come from; `*` allows all. Requests without
+    /// an Origin header are not from browsers and always pass.
+    pub allowed_origins: Vec<String>,
+    /// What a client gets that offers no subprotocol; `None` refuses it.
+    pub default_subprotocol: Option<Subprotocol>,
+    /// Limits of WebSocket messages.
+    pub websocket: ReaderLimits,
+    /// Limits of each connection's outbox.
+    pub outbox: OutboxLimits,
+    /// Limits told to clients in Welcome.
+    pub session: SessionLimits,
+    /// Namespaces and routes.
+    pub policies: Policies,
+    /// Serve `/v1/echo`, which sends every WebSocket message back. For
+    /// conformance suites only.
+    pub echo: bool,
+}
+
+/// Limits that sessions enforce.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    /// Subscriptions per connection.
+    pub max_subscriptions: u32,
+    /// Requests and acknowledged publishes under way per connection.
+    pub max_in_flight: u32,
+    /// Longest channel name, in bytes.
+    pub max_channel_bytes: u32,
+    /// Longest deadline a request may ask for.
+    pub max_deadline: Duration,
+}
+
+// === impl EdgeConfig ===
+
+impl EdgeConfig {
+    /// What sessions need to know of it.
+    pub(crate) fn session_config(&self) -> SessionConfig {
+        let limits = Limits {
+            max_message_bytes: clamp(self.websocket.max_message_bytes as u128),
+            max_subscriptions: self.session.max_subscriptions,
+            max_in_flight: self.session.max_in_flight,
+            max_channel_bytes: self.session.max_channel_bytes,
+            messages_per_second: 0,
+            bytes_per_second: 0,
+            heartbeat_ms: clamp(self.heartbeat.as_millis()),
+            max_deadline_ms: clamp(self.session.max_deadline.as_millis()),
+        };
+        // Zero: the route's own deadline is put in when a request is sent on.
+        SessionConfig {
+            gateway: self.gateway.clone(),
+            limits,
+            default_deadline_ms: 0,
+        }
+    }
+}
+
+fn clamp(value: u128) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}

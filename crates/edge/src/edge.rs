@@ -1,0 +1,201 @@
+//! A gateway's edge as its process sees it: bind, run, drain.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use auth::Verifier;
+use bus::{Bus, Subject, SubscriptionToken};
+use lifecycle::Scope;
+use thiserror::Error;
+
+use crate::{
+    command::CommandHandler,
+    config::EdgeConfig,
+    fanout::{Fanout, MAX_SHARDS},
+    front::{Listener, VerifyQueue, VerifyTask, WEBSOCKET_PATH, verify_queue},
+    gateway::{Gateway, ShardHandle, descriptor_budget, random_prefix},
+    mailbox::Mailbox,
+    metrics::Metrics,
+    shard::{Mail, Seat},
+};
+
+/// A gateway with its port bound and its shards made, not yet serving.
+pub struct Edge {
+    gateway: Arc<Gateway>,
+    listener: Listener,
+    seats: Vec<Place>,
+    address: SocketAddr,
+    commands: SubscriptionToken,
+}
+
+/// What becomes one shard.
+struct Place {
+    seat: Seat,
+    verify: (VerifyQueue, VerifyTask),
+}
+
+/// Why an edge could not be made.
+#[derive(Debug, Error)]
+pub enum EdgeError {
+    /// Zero, or more than a set of shards can name.
+    #[error("{0} shards asked for, 1 to {MAX_SHARDS} are possible")]
+    Shards(usize),
+    /// The port is taken, or may not be bound.
+    #[error("{address} could not be bound")]
+    Bind {
+        /// What was asked for.
+        address: SocketAddr,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// No epoll instance for a shard.
+    #[error("a shard's poll could not be made")]
+    Poll(#[source] io::Error),
+    /// No thread for a shard.
+    #[error("a shard's thread could not be started")]
+    Thread(#[source] io::Error),
+}
+
+// === impl Edge ===
+
+impl Edge {
+    /// Binds the client port and serves the control plane's commands; call on a
+    /// tokio runtime.
+    pub fn bind(
+        config: EdgeConfig,
+        bus: Arc<dyn Bus>,
+        verifier: Arc<Verifier>,
+    ) -> Result<Self, EdgeError> {
+        if !(1..=MAX_SHARDS).contains(&config.shards) {
+            return Err(EdgeError::Shards(config.shards));
+        }
+        let bind = |source| EdgeError::Bind {
+            address: config.listen,
+            source,
+        };
+        let listener = Listener::bind(config.listen, config.send_buffer_bytes).map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let seat = |_| {
+            Ok(Place {
+                seat: Seat::new()?,
+                verify: verify_queue(),
+            })
+        };
+        let seats: Vec<Place> = (0..config.shards)
+            .map(seat)
+            .collect::<io::Result<_>>()
+            .map_err(EdgeError::Poll)?;
+        let mailboxes: Arc<[Mailbox]> = seats
+            .iter()
+            .map(|place| place.seat.mailbox.clone())
+            .collect();
+        let shard = |mailbox: &Mailbox| ShardHandle {
+            mailbox: mailbox.clone(),
+            load: AtomicUsize::new(0),
+        };
+        let connection_limit = config
+            .max_connections
+            .min(descriptor_budget(config.reserved_descriptors));
+        let gateway = Arc::new(Gateway {
+            fanout: Fanout::new(bus.clone(), mailboxes.clone()),
+            shards: mailboxes.iter().map(shard).collect(),
+            metrics: Metrics::new(),
+            session_prefix: random_prefix(),
+            connections: Arc::default(),
+            connection_limit,
+            bus,
+            verifier,
+            config,
+        });
+        let subject = Subject::of_gateway(&gateway.config.gateway);
+        let commands = gateway.bus.serve(
+            subject,
+            "gateway",
+            Arc::new(CommandHandler(gateway.clone())),
+        );
+        Ok(Self {
+            gateway,
+            listener,
+            seats,
+            address,
+            commands,
+        })
+    }
+
+    /// Where clients connect.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL that clients connect to.
+    pub fn url(&self) -> String {
+        format!("ws://{}{WEBSOCKET_PATH}", self.address)
+    }
+
+    /// Serves until the scope is cancelled, then closes every connection with a
+    /// cause that lets clients go elsewhere at once, and ends when the last is
+    /// gone: after `close_timeout` at the latest.
+    ///
+    /// # Errors
+    /// If a shard's thread can't be started; nothing is served then.
+    pub fn start(self, scope: &Scope) -> Result<(), EdgeError> {
+        for (
+            index,
+            Place {
+                seat,
+                verify: (queue, task),
+            },
+        ) in self.seats.into_iter().enumerate()
+        {
+            let gateway = self.gateway.clone();
+            scope
+                .spawn_thread(format!("shard-{index}"), move || {
+                    seat.take(index, gateway, queue).run()
+                })
+                .map_err(EdgeError::Thread)?;
+            scope.spawn(
+                format!("verify-{index}"),
+                task.run(self.gateway.clone(), index),
+            );
+        }
+        // A client's handshake that panics takes only itself down.
+        let handshakes = scope.contained_child("front");
+        scope.spawn(
+            "accept",
+            self.listener.run(self.gateway.clone(), handshakes),
+        );
+        scope.spawn(
+            "edge-drain",
+            drain(self.gateway, self.commands, scope.clone()),
+        );
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Edge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Edge")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Waits for the end and passes it on to the shards.
+async fn drain(gateway: Arc<Gateway>, commands: SubscriptionToken, scope: Scope) {
+    scope.cancelled().await;
+    gateway.bus.unsubscribe(commands);
+    tracing::info!(
+        connections = gateway.connections.load(Ordering::Relaxed),
+        "draining"
+    );
+    for shard in &gateway.shards {
+        shard.mailbox.push(Mail::Drain);
+    }
+}

@@ -1,0 +1,124 @@
+//! Accepts sockets, within the caps. Ends when its scope is cancelled.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use lifecycle::Scope;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::Instant,
+};
+
+use super::handshake::{self, Outcome};
+use crate::gateway::Gateway;
+
+/// Connections the kernel completes before we accept them.
+const BACKLOG: i32 = 4096;
+
+/// Pause after an accept error such as "too many open files", which would
+/// otherwise be retried in a hot loop.
+const ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound port for client traffic.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: TcpListener,
+}
+
+/// Counts a connection from accept to its end, whoever owns it.
+#[derive(Debug)]
+pub(crate) struct ConnectionSlot(Arc<AtomicUsize>);
+
+// === impl Listener ===
+
+impl Listener {
+    /// Binds. `TCP_NODELAY` and the send buffer are set on the listening
+    /// socket, from which Linux hands them down: no call per connection.
+    pub(crate) fn bind(address: SocketAddr, send_buffer_bytes: usize) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        socket.set_reuse_address(true)?;
+        socket.set_tcp_nodelay(true)?;
+        socket.set_send_buffer_size(send_buffer_bytes)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(Self {
+            socket: TcpListener::from_std(socket.into())?,
+        })
+    }
+
+    /// Where clients connect.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Accepts until the scope is cancelled.
+    pub(crate) async fn run(self, gateway: Arc<Gateway>, scope: Scope) {
+        let handshakes = Arc::new(Semaphore::new(gateway.config.max_handshakes));
+        loop {
+            let permit = handshakes.clone().acquire_owned().await;
+            let permit = permit.expect("the semaphore is never closed");
+            let accepted = tokio::select! {
+                () = scope.cancelled() => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let handshake = shake_hands(gateway.clone(), stream, peer, permit);
+                    scope.spawn_cancellable("handshake", handshake);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(ERROR_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Brings one socket through the handshake, or lets it go.
+async fn shake_hands(
+    gateway: Arc<Gateway>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: tokio::sync::OwnedSemaphorePermit,
+) {
+    let deadline = Instant::now() + gateway.config.handshake_timeout;
+    let slot = ConnectionSlot::take(&gateway.connections, gateway.connection_limit);
+    let handshake = handshake::run(&gateway, stream, peer, slot, deadline.into_std());
+    let outcome = tokio::time::timeout_at(deadline, handshake)
+        .await
+        .unwrap_or(Outcome::TimedOut);
+    gateway.metrics.handshake(outcome);
+    drop(permit);
+}
+
+// === impl ConnectionSlot ===
+
+impl ConnectionSlot {
+    /// Takes a place if there are fewer than `limit` taken.
+    fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let before = taken.fetch_add(1, Ordering::Relaxed);
+        let slot = Self(taken.clone());
+        (before < limit).then_some(slot)
+    }
+}
+
+impl Drop for ConnectionSlot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,320 @@
+//! Decides on an upgrade request (RFC 6455 section 4.2): who may have a
+//! WebSocket, with which subprotocol and with what token.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, RETRY_AFTER},
+};
+use wire::Subprotocol;
+
+use crate::{gateway::Gateway, shard::Greeted};
+
+/// Where clients connect.
+pub(crate) const WEBSOCKET_PATH: &str = "/v1/ws";
+
+/// Where conformance suites connect, if the configuration allows it.
+const ECHO_PATH: &str = "/v1/echo";
+
+const PROTOCOL_HEADER: &str = "sec-websocket-protocol";
+
+/// What a shard needs to know of an accepted upgrade.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) greeting: Greeted,
+}
+
+/// Why a request is refused; a metric label and the body's `code`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    NotFound,
+    Method,
+    NotWebSocket,
+    Version,
+    Key,
+    Origin,
+    Subprotocol,
+    Full,
+}
+
+/// Accepts the request with its 101 response, or says why not.
+pub(crate) fn decide<B>(
+    gateway: &Gateway,
+    request: &mut Request<B>,
+) -> Result<(Accepted, Response<Full<Bytes>>), Refusal> {
+    let echo = match request.uri().path() {
+        WEBSOCKET_PATH => false,
+        ECHO_PATH if gateway.config.echo => true,
+        _ => return Err(Refusal::NotFound),
+    };
+    check_handshake(request)?;
+    check_origin(request.headers(), &gateway.config.allowed_origins)?;
+    if echo {
+        return Ok((
+            Accepted {
+                greeting: Greeted::Echo,
+            },
+            switch(request, None)?,
+        ));
+    }
+    let (subprotocol, answer) =
+        choose_subprotocol(request.headers(), gateway.config.default_subprotocol)?;
+    let token = token(request);
+    // An invalid token is still upgraded: browsers can read a close code but
+    // no HTTP status.
+    let identity = token.map(|token| gateway.verify(&token).map(Box::new));
+    let response = switch(request, answer)?;
+    Ok((
+        Accepted {
+            greeting: Greeted::Client {
+                subprotocol,
+                identity,
+            },
+        },
+        response,
+    ))
+}
+
+/// Builds the answer to a refused request.
+pub(crate) fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
+    let body = serde_json::json!({ "code": refusal.label(), "message": refusal.message() });
+    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+    *response.status_mut() = refusal.status();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    match refusal {
+        Refusal::Full => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("5"))),
+        Refusal::Version => {
+            drop(headers.insert("sec-websocket-version", HeaderValue::from_static("13")))
+        }
+        Refusal::NotWebSocket => {
+            drop(headers.insert("upgrade", HeaderValue::from_static("websocket")))
+        }
+        _ => {}
+    }
+    response
+}
+
+fn check_handshake<B>(request: &Request<B>) -> Result<(), Refusal> {
+    let headers = request.headers();
+    if request.method() != Method::GET {
+        return Err(Refusal::Method);
+    }
+    if !fastwebsockets::upgrade::is_upgrade_request(request) {
+        return Err(Refusal::NotWebSocket);
+    }
+    if headers
+        .get("sec-websocket-version")
+        .map(HeaderValue::as_bytes)
+        != Some(b"13")
+    {
+        return Err(Refusal::Version);
+    }
+    // 16 bytes in base64 (RFC 6455 section 4.1, item 7).
+    let key = headers.get("sec-websocket-key").map(HeaderValue::as_bytes);
+    if key.is_some_and(|key| key.len() == 24 && key.ends_with(b"==")) {
+        Ok(())
+    } else {
+        Err(Refusal::Key)
+    }
+}
+
+fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return Ok(());
+    };
+    let origin = origin.to_str().map_err(|_| Refusal::Origin)?;
+    let same_host = || {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let origin_host = origin.split_once("://").map(|(_, host)| host);
+        host.is_some() && host == origin_host
+    };
+    let listed = allowed
+        .iter()
+        .any(|entry| entry == "*" || entry.eq_ignore_ascii_case(origin));
+    if listed || same_host() {
+        Ok(())
+    } else {
+        Err(Refusal::Origin)
+    }
+}
+
+/// The client's first offer that we know; its name is echoed only if offered.
+fn choose_subprotocol(
+    headers: &HeaderMap,
+    default: Option<Subprotocol>,
+) -> Result<(Subprotocol, Option<Subprotocol>), Refusal> {
+    let mut offered = false;
+    for header in headers.get_all(PROTOCOL_HEADER) {
+        for name in header.to_str().unwrap_or("").split(',') {
+            offered = true;
+            if let Some(subprotocol) = Subprotocol::from_name(name.trim()) {
+                return Ok((subprotocol, Some(subprotocol)));
+            }
+        }
+    }
+    match default {
+        Some(default) if !offered => Ok((default, None)),
+        _ => Err(Refusal::Subprotocol),
+    }
+}
+
+/// The token, from the Authorization header or the `access_token` parameter
+/// (RFC 6750 sections 2.1 and 2.3): browsers can't set headers here.
+fn token<B>(request: &Request<B>) -> Option<String> {
+    let header = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    if let Some((scheme, token)) = header.and_then(|value| value.split_once(' '))
+        && scheme.eq_ignore_ascii_case("bearer")
+    {
+        return Some(token.trim().to_owned());
+    }
+    let query = request.uri().query()?;
+    // A JWT holds nothing that percent-encoding would change.
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("access_token="))
+        .map(str::to_owned)
+}
+
+fn switch<B>(
+    request: &mut Request<B>,
+    answer: Option<Subprotocol>,
+) -> Result<Response<Full<Bytes>>, Refusal> {
+    let (response, _upgraded) =
+        fastwebsockets::upgrade::upgrade(request).map_err(|_| Refusal::Key)?;
+    let (mut parts, _) = response.into_parts();
+    if let Some(subprotocol) = answer {
+        parts.headers.insert(
+            PROTOCOL_HEADER,
+            HeaderValue::from_static(subprotocol.name()),
+        );
+    }
+    Ok(Response::from_parts(parts, Full::new(Bytes::new())))
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// Every refusal, for metrics.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::NotFound,
+        Self::Method,
+        Self::NotWebSocket,
+        Self::Version,
+        Self::Key,
+        Self::Origin,
+        Self::Subprotocol,
+        Self::Full,
+    ];
+
+    /// Stable name.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Method => "method_not_allowed",
+            Self::NotWebSocket => "not_a_websocket_request",
+            Self::Version => "unsupported_websocket_version",
+            Self::Key => "invalid_websocket_key",
+            Self::Origin => "origin_not_allowed",
+            Self::Subprotocol => "unknown_subprotocol",
+            Self::Full => "too_many_connections",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotWebSocket | Self::Version => StatusCode::UPGRADE_REQUIRED,
+            Self::Key | Self::Subprotocol => StatusCode::BAD_REQUEST,
+            Self::Origin => StatusCode::FORBIDDEN,
+            Self::Full => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    const fn message(self) -> &'static str {
+        match self {
+            Self::NotFound => "clients connect to /v1/ws",
+            Self::Method => "use GET",
+            Self::NotWebSocket => "this address speaks WebSocket: send an upgrade request",
+            Self::Version => "only WebSocket version 13 is spoken here",
+            Self::Key => "Sec-WebSocket-Key must be 16 bytes in base64",
+            Self::Origin => "the Origin is not in the gateway's allow-list",
+            Self::Subprotocol => "offer the subprotocol tidegate.v1.protobuf or tidegate.v1.json",
+            Self::Full => "the gateway holds as many connections as it may",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().expect("valid header"));
+        headers
+    }
+
+    #[test]
+    fn the_first_known_subprotocol_offered_is_taken() {
+        let offer = headers(
+            PROTOCOL_HEADER,
+            "graphql-ws, tidegate.v1.json, tidegate.v1.protobuf",
+        );
+        let json = (Subprotocol::Json, Some(Subprotocol::Json));
+        assert_eq!(choose_subprotocol(&offer, None), Ok(json));
+    }
+
+    #[test]
+    fn the_default_serves_only_those_who_offer_nothing() {
+        let default = Some(Subprotocol::Protobuf);
+        assert_eq!(
+            choose_subprotocol(&HeaderMap::new(), default),
+            Ok((Subprotocol::Protobuf, None))
+        );
+        assert_eq!(
+            choose_subprotocol(&HeaderMap::new(), None),
+            Err(Refusal::Subprotocol)
+        );
+        let stranger = headers(PROTOCOL_HEADER, "mqtt");
+        assert_eq!(
+            choose_subprotocol(&stranger, default),
+            Err(Refusal::Subprotocol)
+        );
+    }
+
+    #[test]
+    fn origins_must_be_listed_or_the_same_host() {
+        let evil = headers("origin", "https://evil.example");
+        assert_eq!(check_origin(&evil, &[]), Err(Refusal::Origin));
+        assert_eq!(
+            check_origin(&evil, &["https://evil.example".into()]),
+            Ok(())
+        );
+        assert_eq!(check_origin(&evil, &["*".into()]), Ok(()));
+        assert_eq!(check_origin(&HeaderMap::new(), &[]), Ok(()));
+        let mut same = headers("origin", "http://localhost:7400");
+        same.insert(HOST, HeaderValue::from_static("localhost:7400"));
+        assert_eq!(check_origin(&same, &[]), Ok(()));
+    }
+
+    #[test]
+    fn tokens_come_from_the_header_or_the_query() {
+        let request = |uri: &str| Request::builder().uri(uri).body(()).expect("valid");
+        assert_eq!(
+            token(&request("/v1/ws?a=b&access_token=x.y.z")),
+            Some("x.y.z".into())
+        );
+        assert_eq!(token(&request("/v1/ws")), None);
+        let mut with_header = request("/v1/ws?access_token=query");
+        with_header
+            .headers_mut()
+            .insert(AUTHORIZATION, HeaderValue::from_static("bearer head"));
+        assert_eq!(token(&with_header), Some("head".into()));
+    }
+}

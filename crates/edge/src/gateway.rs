@@ -1,0 +1,85 @@
+//! What all threads of a gateway share.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::SystemTime,
+};
+
+use auth::{Identity, TokenError, Verifier};
+use bus::Bus;
+
+use crate::{config::EdgeConfig, fanout::Fanout, mailbox::Mailbox, metrics::Metrics};
+
+/// Shared by the front and the shards; nothing in it is on the path of a
+/// delivery.
+pub(crate) struct Gateway {
+    pub(crate) config: EdgeConfig,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) fanout: Arc<Fanout>,
+    pub(crate) shards: Box<[ShardHandle]>,
+    pub(crate) metrics: Metrics,
+    /// The upper half of every session id made here; random.
+    pub(crate) session_prefix: u128,
+    /// Connections from accept to their end.
+    pub(crate) connections: Arc<AtomicUsize>,
+    /// How many there may be: the configuration's cap, or what descriptors allow.
+    pub(crate) connection_limit: usize,
+}
+
+/// How other threads reach a shard.
+pub(crate) struct ShardHandle {
+    pub(crate) mailbox: Mailbox,
+    /// Connections given to it and not ended.
+    pub(crate) load: AtomicUsize,
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Verifies a token as of now.
+    pub(crate) fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+        self.verifier.verify(token, SystemTime::now())
+    }
+
+    /// Takes a place on the shard that holds the fewest connections.
+    pub(crate) fn least_loaded_shard(&self) -> &ShardHandle {
+        let load = |shard: &&ShardHandle| shard.load.load(Ordering::Relaxed);
+        let shard = self
+            .shards
+            .iter()
+            .min_by_key(load)
+            .expect("a gateway has at least one shard");
+        shard.load.fetch_add(1, Ordering::Relaxed);
+        shard
+    }
+}
+
+/// Connections that the process's descriptors allow, with `reserved` left over.
+pub(crate) fn descriptor_budget(reserved: u64) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Raising the soft limit to the hard one needs no privilege; if it fails,
+    // the soft limit holds.
+    let current = if setrlimit(Resource::Nofile, raised).is_ok() {
+        limit.maximum
+    } else {
+        limit.current
+    };
+    current.map_or(usize::MAX, |descriptors| {
+        usize::try_from(descriptors.saturating_sub(reserved)).unwrap_or(usize::MAX)
+    })
+}
+
+/// 64 bits that no other process has.
+pub(crate) fn random_prefix() -> u128 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id()).into()
+}

@@ -1,0 +1,192 @@
+//! The edge's metrics.
+//!
+//! Shards count in plain cells and publish once a second; nothing here is
+//! touched per message. Names and labels:
+//!
+//! | metric | labels | meaning |
+//! |---|---|---|
+//! | `tidegate_edge_handshakes_total` | `result` | upgrade requests by how they ended |
+//! | `tidegate_edge_tokens_refused_total` | `reason` | tokens that were not valid |
+//! | `tidegate_edge_connections` | `shard` | connections held |
+//! | `tidegate_edge_connections_opened_total` | `shard` | connections taken over |
+//! | `tidegate_edge_connections_closed_total` | `cause` | connections ended, by `CloseCause` |
+//! | `tidegate_edge_channels` | | channels with local interest |
+//! | `tidegate_edge_subscriptions` | `shard` | live subscriptions |
+//! | `tidegate_edge_messages_received_total` | `shard` | WebSocket messages from clients, control frames included |
+//! | `tidegate_edge_received_bytes_total` | `shard` | bytes read from sockets |
+//! | `tidegate_edge_sent_bytes_total` | `shard` | bytes written to sockets |
+//! | `tidegate_edge_writes_total` | `shard` | writes to sockets; deliveries ÷ writes is the batching |
+//! | `tidegate_edge_deliveries_total` | `shard` | publications put into outboxes |
+//! | `tidegate_edge_dropped_total` | `shard`, `reason` | publications withheld: `slow_connection`, `gateway_overloaded` |
+//! | `tidegate_edge_outbox_bytes` | `shard` | bytes waiting in outboxes |
+//! | `tidegate_edge_requests_total` | `shard`, `result` | client requests ended: `ok`, `failed` |
+
+use std::collections::HashMap;
+
+use auth::TokenError;
+use bytes::Bytes;
+use hub::Hub;
+use metrics::{Counter, Gauge, counter, gauge};
+use wire::{CloseCause, client::Failure};
+
+use crate::front::{Outcome, Refusal};
+
+/// Counters of the front.
+pub(crate) struct Metrics {
+    upgraded: Counter,
+    timed_out: Counter,
+    failed: Counter,
+    refused: [Counter; Refusal::ALL.len()],
+}
+
+/// Counts of one shard.
+pub(crate) struct ShardCounters {
+    pub(crate) opened: u64,
+    pub(crate) messages_in: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) writes: u64,
+    /// Publications that did not fit into the shard's mailbox.
+    pub(crate) lost: u64,
+    requests_ok: u64,
+    requests_failed: u64,
+    closed: HashMap<CloseCause, u64>,
+    handles: Handles,
+}
+
+/// Resolved once: looking a metric up by name costs more than counting.
+struct Handles {
+    connections: Gauge,
+    channels: Gauge,
+    subscriptions: Gauge,
+    outbox_bytes: Gauge,
+    opened: Counter,
+    messages_in: Counter,
+    bytes_in: Counter,
+    bytes_out: Counter,
+    writes: Counter,
+    deliveries: Counter,
+    dropped_slow: Counter,
+    dropped_overloaded: Counter,
+    requests_ok: Counter,
+    requests_failed: Counter,
+    closed: Vec<(CloseCause, Counter)>,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let result =
+            |label: &'static str| counter!("tidegate_edge_handshakes_total", "result" => label);
+        Self {
+            upgraded: result("upgraded"),
+            timed_out: result("timed_out"),
+            failed: result("failed"),
+            refused: Refusal::ALL.map(|refusal| result(refusal.label())),
+        }
+    }
+
+    /// Counts a handshake.
+    pub(crate) fn handshake(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Upgraded => self.upgraded.increment(1),
+            Outcome::TimedOut => self.timed_out.increment(1),
+            Outcome::Failed => self.failed.increment(1),
+            Outcome::Refused(refusal) => self.refused[refusal as usize].increment(1),
+        }
+    }
+}
+
+// === impl ShardCounters ===
+
+impl ShardCounters {
+    pub(crate) fn new(shard: usize) -> Self {
+        Self {
+            opened: 0,
+            messages_in: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            writes: 0,
+            lost: 0,
+            requests_ok: 0,
+            requests_failed: 0,
+            closed: HashMap::new(),
+            handles: Handles::new(shard),
+        }
+    }
+
+    pub(crate) fn closed(&mut self, cause: CloseCause) {
+        *self.closed.entry(cause).or_default() += 1;
+    }
+
+    pub(crate) fn token_refused(&mut self, error: &TokenError) {
+        // Rare, and the reason is one of a few: looked up by name.
+        counter!("tidegate_edge_tokens_refused_total", "reason" => error.label()).increment(1);
+    }
+
+    pub(crate) fn request_ended(&mut self, outcome: &Result<Bytes, Failure>) {
+        match outcome {
+            Ok(_) => self.requests_ok += 1,
+            Err(_) => self.requests_failed += 1,
+        }
+    }
+
+    /// Hands the counts to the recorder; once a second.
+    pub(crate) fn publish(&mut self, hub: &Hub, connections: usize, channels: usize) {
+        let totals = hub.totals();
+        let handles = &self.handles;
+        handles.connections.set(connections as f64);
+        handles.channels.set(channels as f64);
+        handles.subscriptions.set(totals.subscriptions as f64);
+        handles.outbox_bytes.set(totals.queued_bytes as f64);
+        handles.opened.absolute(self.opened);
+        handles.messages_in.absolute(self.messages_in);
+        handles.bytes_in.absolute(self.bytes_in);
+        handles.bytes_out.absolute(self.bytes_out);
+        handles.writes.absolute(self.writes);
+        handles.deliveries.absolute(totals.delivered);
+        handles.dropped_slow.absolute(totals.dropped);
+        handles.dropped_overloaded.absolute(self.lost);
+        handles.requests_ok.absolute(self.requests_ok);
+        handles.requests_failed.absolute(self.requests_failed);
+        for (cause, counter) in &handles.closed {
+            // Shared by all shards, so it takes increments.
+            counter.increment(self.closed.remove(cause).unwrap_or(0));
+        }
+    }
+}
+
+// === impl Handles ===
+
+impl Handles {
+    fn new(shard: usize) -> Self {
+        let shard = shard.to_string();
+        let label = || shard.clone();
+        let dropped = |reason: &'static str| counter!("tidegate_edge_dropped_total", "shard" => label(), "reason" => reason);
+        let requests = |result: &'static str| counter!("tidegate_edge_requests_total", "shard" => label(), "result" => result);
+        let closed = |&cause: &CloseCause| {
+            (
+                cause,
+                counter!("tidegate_edge_connections_closed_total", "cause" => cause.label()),
+            )
+        };
+        Self {
+            connections: gauge!("tidegate_edge_connections", "shard" => label()),
+            channels: gauge!("tidegate_edge_channels"),
+            subscriptions: gauge!("tidegate_edge_subscriptions", "shard" => label()),
+            outbox_bytes: gauge!("tidegate_edge_outbox_bytes", "shard" => label()),
+            opened: counter!("tidegate_edge_connections_opened_total", "shard" => label()),
+            messages_in: counter!("tidegate_edge_messages_received_total", "shard" => label()),
+            bytes_in: counter!("tidegate_edge_received_bytes_total", "shard" => label()),
+            bytes_out: counter!("tidegate_edge_sent_bytes_total", "shard" => label()),
+            writes: counter!("tidegate_edge_writes_total", "shard" => label()),
+            deliveries: counter!("tidegate_edge_deliveries_total", "shard" => label()),
+            dropped_slow: dropped("slow_connection"),
+            dropped_overloaded: dropped("gateway_overloaded"),
+            requests_ok: requests("ok"),
+            requests_failed: requests("failed"),
+            closed: CloseCause::ALL.iter().map(closed).collect(),
+        }
+    }
+}

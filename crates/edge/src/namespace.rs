@@ -1,0 +1,114 @@
+//! Policy by name: what may be done in which namespace and by which route.
+
+use std::time::Duration;
+
+use auth::{Identity, Permission};
+use bus::Subject;
+use foldhash::HashMap;
+use hub::DeliveryPolicy;
+use session::Grants;
+use wire::{Channel, client::ErrorCode};
+
+/// Who may do something in a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only backends, by the control plane.
+    Server,
+    /// Clients whose token allows it.
+    Token,
+    /// Every authenticated client whose token does not deny it.
+    Anyone,
+}
+
+/// The policy shared by channels with the same first token.
+#[derive(Clone, Copy, Debug)]
+pub struct NamespacePolicy {
+    /// Who may publish.
+    pub publish: Access,
+    /// Who may subscribe.
+    pub subscribe: Access,
+    /// What happens to slow connections.
+    pub delivery: DeliveryPolicy,
+}
+
+/// A name that clients may call.
+#[derive(Clone, Debug)]
+pub struct RoutePolicy {
+    /// Where its workers listen.
+    pub subject: Subject,
+    /// Deadline of requests that name none.
+    pub deadline: Duration,
+}
+
+/// All namespaces and routes of a gateway. Anything not named here is refused.
+#[derive(Debug, Default)]
+pub struct Policies {
+    /// By first token of the channel.
+    pub namespaces: HashMap<Box<str>, NamespacePolicy>,
+    /// By the name that clients call.
+    pub routes: HashMap<Box<str>, RoutePolicy>,
+}
+
+/// What one connection may do: the policies narrowed by its token.
+pub(crate) struct ConnectionGrants<'a> {
+    pub(crate) policies: &'a Policies,
+    pub(crate) identity: &'a Identity,
+}
+
+// === impl Policies ===
+
+impl Policies {
+    /// The policy of the channel's namespace.
+    pub fn of(&self, channel: &Channel) -> Option<&NamespacePolicy> {
+        self.namespaces.get(channel.namespace())
+    }
+}
+
+// === impl Access ===
+
+impl Access {
+    fn check(self, by_token: Permission) -> Result<(), ErrorCode> {
+        let allowed = match self {
+            Self::Server => false,
+            Self::Token => by_token == Permission::Allowed,
+            Self::Anyone => by_token != Permission::Denied,
+        };
+        if allowed {
+            Ok(())
+        } else {
+            Err(ErrorCode::PermissionDenied)
+        }
+    }
+}
+
+// === impl ConnectionGrants ===
+
+impl ConnectionGrants<'_> {
+    fn namespace(&self, channel: &Channel) -> Result<&NamespacePolicy, ErrorCode> {
+        self.policies.of(channel).ok_or(ErrorCode::UnknownNamespace)
+    }
+}
+
+impl Grants for ConnectionGrants<'_> {
+    fn subscribe(&self, channel: &Channel) -> Result<(), ErrorCode> {
+        self.namespace(channel)?
+            .subscribe
+            .check(self.identity.may_subscribe(channel))
+    }
+
+    fn publish(&self, channel: &Channel) -> Result<(), ErrorCode> {
+        self.namespace(channel)?
+            .publish
+            .check(self.identity.may_publish(channel))
+    }
+
+    fn call(&self, route: &str) -> Result<(), ErrorCode> {
+        if !self.policies.routes.contains_key(route) {
+            return Err(ErrorCode::UnknownRoute);
+        }
+        match self.identity.may_call(route) {
+            Permission::Denied => Err(ErrorCode::PermissionDenied),
+            Permission::Allowed | Permission::Unspecified => Ok(()),
+        }
+    }
+}

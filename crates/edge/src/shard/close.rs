@@ -1,0 +1,106 @@
+//! How a connection is closed: Closing event, Close frame, TCP half-close, then
+//! what the peer still sends is thrown away until it closes too or the deadline
+//! passes (RFC 6455 section 7.1.1; without the half-close our Close frame could
+//! be lost to a reset).
+
+use std::net::Shutdown;
+
+use wire::{
+    CloseCause, CloseVerdict,
+    client::{ServerEvent, server_event::Event},
+    websocket,
+};
+
+use super::{
+    Shard,
+    connection::{Closing, Phase},
+    member,
+    perform::Ending,
+};
+
+/// How soon a client may come back where the verdict lets it, in milliseconds:
+/// long enough for a gateway or a worker to restart; clients add jitter.
+const RETRY_AFTER_MS: u32 = 1000;
+
+impl Shard {
+    /// Begins to close; does nothing if it has begun.
+    pub(super) fn close(&mut self, slot: usize, cause: CloseCause) {
+        self.end(slot, cause.into());
+    }
+
+    /// Like [`Self::close`], with a text of the caller's for the client.
+    pub(super) fn close_with(&mut self, slot: usize, cause: CloseCause, message: &str) {
+        self.begin(slot, cause.into(), message);
+    }
+
+    /// Like [`Self::close`], when the session may have told the client already.
+    pub(super) fn end(&mut self, slot: usize, ending: Ending) {
+        self.begin(slot, ending, ending.cause.message());
+    }
+
+    fn begin(&mut self, slot: usize, Ending { cause, told }: Ending, message: &str) {
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        let speaks_our_protocol = match connection.phase {
+            Phase::Closing(_) => return,
+            Phase::Echo => false,
+            Phase::Greeting(_) | Phase::Verifying(_) | Phase::Established(_) => true,
+        };
+        let deadline = self
+            .core
+            .clock
+            .now()
+            .after(self.core.gateway.config.close_timeout);
+        connection.phase = Phase::Closing(Closing {
+            cause,
+            deadline,
+            shut: false,
+        });
+        // Nothing of it is needed any more, and it may be large.
+        connection.reader = Default::default();
+        self.core.actions.clear();
+        for channel in self.core.hub.silence(member(slot)) {
+            self.core.abandon(&channel);
+        }
+        if speaks_our_protocol && !told && cause != CloseCause::ClosedByPeer {
+            let event = closing_event(cause, message);
+            self.core.hub.send(member(slot), &event, None);
+        }
+        let mut frame = Vec::new();
+        websocket::close_frame(cause.code(), message, &mut frame);
+        self.core.hub.send_frame(member(slot), frame.into());
+    }
+
+    /// Everything is written: tells the peer so by shutting our side.
+    pub(super) fn finish_close(&mut self, slot: usize) {
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        let Phase::Closing(closing) = &mut connection.phase else {
+            return;
+        };
+        if closing.shut {
+            return;
+        }
+        closing.shut = true;
+        let cause = closing.cause;
+        // The peer closed first and has our answer: nothing more can come.
+        let failed = connection.stream.shutdown(Shutdown::Write).is_err();
+        if failed || cause == CloseCause::ClosedByPeer {
+            self.remove(slot, cause);
+        }
+    }
+}
+
+fn closing_event(cause: CloseCause, message: &str) -> ServerEvent {
+    let retry_after_ms = match cause.verdict() {
+        CloseVerdict::Reconnect => RETRY_AFTER_MS,
+        CloseVerdict::Stay | CloseVerdict::Resume => 0,
+    };
+    let mut event = session::closing(cause, retry_after_ms);
+    if let Some(Event::Closing(closing)) = &mut event.event {
+        message.clone_into(&mut closing.message);
+    }
+    event
+}

@@ -1,0 +1,144 @@
+//! One connection, as its shard holds it.
+
+use std::net::SocketAddr;
+
+use auth::Identity;
+use bus::RequestToken;
+use session::{Established, Greeting, Verifying};
+use wire::{CloseCause, SessionId, Subprotocol, websocket::Reader};
+
+use super::mail::ConnectionKey;
+use crate::{clock::Tick, front::ConnectionSlot};
+
+/// A socket and everything about it but its outbox, which the hub holds.
+pub(crate) struct Connection {
+    pub(crate) stream: mio::net::TcpStream,
+    pub(crate) generation: u32,
+    pub(crate) reader: Reader,
+    pub(crate) phase: Phase,
+    pub(crate) flow: Flow,
+    /// When the peer last said anything.
+    pub(crate) heard: Tick,
+    /// Requests on the bus, to cancel when the connection ends.
+    pub(crate) requests: Vec<(u32, RequestToken)>,
+    pub(crate) profile: Box<Profile>,
+}
+
+/// Where a connection is in its life.
+///
+/// ```text
+/// Greeting --Hello--> Verifying --valid token--> Established --+
+///    |   \---token in the upgrade request-------------^        |
+///    +-------------------------+-------------------------------+--> Closing --> gone
+/// ```
+pub(crate) enum Phase {
+    /// Waits for Hello.
+    Greeting(Greeting),
+    /// Waits for the verdict on the token; nothing is read meanwhile.
+    Verifying(Verifying),
+    /// Serves.
+    Established(Established),
+    /// Sends everything back (conformance suites).
+    Echo,
+    /// Our Close frame is queued or sent; what still comes is thrown away.
+    Closing(Closing),
+}
+
+/// How a connection is being closed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closing {
+    pub(crate) cause: CloseCause,
+    /// When the socket is dropped, whatever the peer does.
+    pub(crate) deadline: Tick,
+    /// Everything is written and our side of the TCP connection is shut.
+    pub(crate) shut: bool,
+}
+
+/// Where bytes can't go at the moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Flow {
+    /// The kernel's send buffer is full; a writable event will come.
+    pub(crate) blocked: bool,
+    /// Input was left in the socket; no event will come for it.
+    pub(crate) unread: bool,
+    /// A ping is on its way and nothing was heard since.
+    pub(crate) pinged: bool,
+}
+
+/// What rarely matters; apart, so that the hot part stays small.
+pub(crate) struct Profile {
+    pub(crate) peer: SocketAddr,
+    pub(crate) subprotocol: Subprotocol,
+    pub(crate) session: SessionId,
+    /// Unix time.
+    pub(crate) connected_at_ms: i64,
+    /// When a Hello with a valid token must have come.
+    pub(crate) handshake_deadline: Tick,
+    pub(crate) client_name: Box<str>,
+    pub(crate) client_version: Box<str>,
+    /// Present from Established on.
+    pub(crate) identity: Option<Box<Identity>>,
+    /// Gives the connection's place back when it is dropped.
+    pub(crate) _slot: ConnectionSlot,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// The key that mail for this connection carries.
+    pub(crate) fn key(&self, slot: usize) -> ConnectionKey {
+        ConnectionKey {
+            slot: slot_number(slot),
+            generation: self.generation,
+        }
+    }
+
+    /// Whether events of the client would be handled now.
+    pub(crate) fn wants_input(&self) -> bool {
+        self.phase.wants_input()
+    }
+}
+
+// === impl Phase ===
+
+impl Phase {
+    /// Whether events of the client would be handled now. If not, the socket
+    /// is left alone, which is TCP's own backpressure.
+    pub(crate) fn wants_input(&self) -> bool {
+        match self {
+            Self::Greeting(_) | Self::Echo | Self::Closing(_) => true,
+            Self::Verifying(_) => false,
+            Self::Established(session) => !session.is_full(),
+        }
+    }
+
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Greeting(_) => "greeting",
+            Self::Verifying(_) => "verifying",
+            Self::Established(_) => "established",
+            Self::Echo => "echo",
+            Self::Closing(_) => "closing",
+        }
+    }
+}
+
+/// A slab key as connection ids carry it.
+pub(crate) fn slot_number(slot: usize) -> u32 {
+    u32::try_from(slot).expect("a shard holds fewer than four billion connections")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_stays_small() {
+        assert!(
+            size_of::<Connection>() <= 192,
+            "{}",
+            size_of::<Connection>()
+        );
+        assert!(size_of::<Profile>() <= 192, "{}", size_of::<Profile>());
+    }
+}

@@ -1,0 +1,77 @@
+//! What reaches a shard from other threads.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use auth::{Identity, TokenError};
+use bus::{BusError, Published, Reply};
+use hub::EncodedPublication;
+use wire::{Channel, Subprotocol};
+
+use crate::{command::Query, fanout::Entry, front::ConnectionSlot};
+
+/// One thing for a shard to do.
+pub(crate) enum Mail {
+    /// Take over a socket.
+    Adopt(Box<Adopted>),
+    /// A token was verified.
+    Verified {
+        connection: ConnectionKey,
+        outcome: Result<Box<Identity>, TokenError>,
+    },
+    /// A channel that this shard asked for flows, or can't.
+    Joined {
+        channel: Channel,
+        entry: Result<Entry, BusError>,
+    },
+    /// A message of a channel.
+    Publication(Arc<EncodedPublication>),
+    /// The bus has a client's publication, or not.
+    Published {
+        connection: ConnectionKey,
+        id: u32,
+        outcome: Result<Published, BusError>,
+    },
+    /// A worker answered a client's request, or not.
+    Replied {
+        connection: ConnectionKey,
+        id: u32,
+        outcome: Result<Reply, BusError>,
+    },
+    /// The control plane wants something.
+    Query(Arc<Query>),
+    /// Close every connection, then end.
+    Drain,
+}
+
+/// Names a connection for as long as it lives; later holders of its slot
+/// differ in `generation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConnectionKey {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+/// A socket after its upgrade.
+pub(crate) struct Adopted {
+    pub(crate) stream: mio::net::TcpStream,
+    /// What the peer sent right behind the HTTP head.
+    pub(crate) unread: Box<[u8]>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) slot: ConnectionSlot,
+    pub(crate) greeting: Greeted,
+    /// When the handshake, Hello included, must be over.
+    pub(crate) deadline: Instant,
+}
+
+/// What the upgrade request said.
+#[derive(Debug)]
+pub(crate) enum Greeted {
+    /// A client of ours.
+    Client {
+        subprotocol: Subprotocol,
+        /// Present if the request carried a token.
+        identity: Option<Result<Box<Identity>, TokenError>>,
+    },
+    /// A conformance suite: send every message back.
+    Echo,
+}

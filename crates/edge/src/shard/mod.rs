@@ -1,0 +1,210 @@
+//! A shard: one thread that owns its connections outright.
+//!
+//! A turn of its loop takes what the sockets and other threads have for it,
+//! fans publications out to outboxes, and writes each dirty outbox once. The
+//! busier it is, the more leaves with each write. It ends after
+//! [`Mail::Drain`], when the last connection is gone.
+//!
+//! It polls its sockets itself (mio) instead of running a task per connection:
+//! see `docs/adr/0001-shards-poll-themselves.md`.
+
+mod adopt;
+mod channels;
+mod close;
+mod connection;
+mod mail;
+mod perform;
+mod post;
+mod query;
+mod receive;
+mod scan;
+mod transmit;
+mod users;
+
+use std::{io, mem, rc::Rc, sync::Arc, time::Duration};
+
+use hub::{Hub, MemberId};
+use mio::{Events, Poll, Token};
+use session::{Actions, SessionConfig};
+use slab::Slab;
+
+pub(crate) use self::mail::{Adopted, ConnectionKey, Greeted, Mail};
+use self::{
+    channels::Channels, connection::Connection, query::Deliveries, scan::Scanner, users::Users,
+};
+use crate::{
+    clock::Clock,
+    front::VerifyQueue,
+    gateway::Gateway,
+    mailbox::{Inbox, Mailbox},
+    metrics::ShardCounters,
+};
+
+/// Input is read in pieces of this size at most, for all connections into one
+/// buffer: a connection holds only what is not a whole message yet.
+const SCRATCH_BYTES: usize = 128 << 10;
+
+/// Readiness events taken in one turn.
+const EVENTS: usize = 1024;
+
+/// The mailbox's token; no slab key is as large.
+const WAKE: Token = Token(usize::MAX);
+
+/// Connections, and everything that acts on them.
+pub(crate) struct Shard {
+    poll: Poll,
+    inbox: Inbox,
+    scratch: Box<[u8]>,
+    outgoing: Vec<u8>,
+    connections: Slab<Connection>,
+    /// Connections with input that no event will announce.
+    unread: Vec<usize>,
+    scanner: Scanner,
+    draining: bool,
+    core: Core,
+}
+
+/// What handling a connection's events needs besides the connection.
+struct Core {
+    index: usize,
+    gateway: Arc<Gateway>,
+    session: SessionConfig,
+    verify: VerifyQueue,
+    hub: Hub,
+    channels: Channels,
+    users: Users,
+    deliveries: Deliveries,
+    actions: Actions,
+    clock: Clock,
+    /// The frame of every heartbeat.
+    ping: Rc<[u8]>,
+    /// The next connection's generation.
+    generation: u32,
+    counters: ShardCounters,
+}
+
+/// A shard before it has its gateway: its poll exists, because its mailbox
+/// wakes it.
+pub(crate) struct Seat {
+    poll: Poll,
+    pub(crate) mailbox: Mailbox,
+}
+
+// === impl Seat ===
+
+impl Seat {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mailbox = Mailbox::new(poll.registry(), WAKE)?;
+        Ok(Self { poll, mailbox })
+    }
+
+    /// Makes shard number `index` of `gateway`.
+    pub(crate) fn take(self, index: usize, gateway: Arc<Gateway>, verify: VerifyQueue) -> Shard {
+        let config = &gateway.config;
+        let core = Core {
+            index,
+            session: config.session_config(),
+            verify,
+            hub: Hub::new(config.outbox),
+            channels: Channels::default(),
+            users: Users::new(),
+            deliveries: Deliveries::default(),
+            actions: Actions::default(),
+            clock: Clock::start(),
+            ping: ping(),
+            generation: 0,
+            counters: ShardCounters::new(index),
+            gateway: gateway.clone(),
+        };
+        Shard {
+            poll: self.poll,
+            inbox: Inbox::default(),
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            outgoing: Vec::new(),
+            connections: Slab::new(),
+            unread: Vec::new(),
+            scanner: Scanner::default(),
+            draining: false,
+            core,
+        }
+    }
+}
+
+// === impl Shard ===
+
+impl Shard {
+    /// Runs to the end of the drain.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        while !(self.draining && self.connections.is_empty()) {
+            self.wait(&mut events);
+            self.core.clock.update();
+            self.take_events(&events);
+            self.take_mail();
+            self.scan();
+            self.core.hub.fan_out();
+            self.flush();
+        }
+        self.core.counters.publish(&self.core.hub, 0, 0);
+    }
+
+    /// Sleeps until there is something to do.
+    fn wait(&mut self, events: &mut Events) {
+        let busy = !self.unread.is_empty() || !self.mailbox().may_sleep();
+        let timeout = if busy {
+            Duration::ZERO
+        } else {
+            self.scanner.next_in(self.core.clock.now())
+        };
+        match self.poll.poll(events, Some(timeout)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+            Err(error) => {
+                // Only a bug in our use of epoll gets here; going on would spin.
+                panic!("shard {} can't poll: {error}", self.core.index);
+            }
+        }
+    }
+
+    fn take_events(&mut self, events: &Events) {
+        for slot in mem::take(&mut self.unread) {
+            self.receive(slot);
+        }
+        for event in events {
+            let Token(slot) = event.token();
+            if event.token() == WAKE {
+                continue;
+            }
+            if event.is_writable() {
+                self.unblock(slot);
+            }
+            if event.is_readable() || event.is_read_closed() || event.is_error() {
+                self.receive(slot);
+            }
+        }
+    }
+
+    fn mailbox(&self) -> &Mailbox {
+        self.core.mailbox()
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    fn mailbox(&self) -> &Mailbox {
+        &self.gateway.shards[self.index].mailbox
+    }
+}
+
+fn ping() -> Rc<[u8]> {
+    let mut frame = Vec::new();
+    wire::websocket::ping_frame(b"", &mut frame);
+    frame.into()
+}
+
+/// The hub's name for the connection in `slot`.
+fn member(slot: usize) -> MemberId {
+    MemberId(connection::slot_number(slot))
+}

@@ -1,0 +1,223 @@
+//! What other threads have for the shard.
+
+use std::{mem, sync::Arc};
+
+use auth::{Identity, TokenError};
+use bus::{BusError, Published, Reply};
+use hub::EncodedPublication;
+use session::{Actions, Established};
+use wire::{
+    Channel, CloseCause,
+    client::{ErrorCode, Failure, GapCause},
+    failure,
+};
+
+use super::{
+    Shard,
+    channels::Waiting,
+    connection::{Connection, Phase},
+    mail::{ConnectionKey, Mail},
+};
+use crate::fanout::Entry;
+
+impl Shard {
+    /// Takes everything that waits in the mailbox.
+    pub(super) fn take_mail(&mut self) {
+        let mut inbox = mem::take(&mut self.inbox);
+        self.mailbox().take(&mut inbox);
+        for mail in inbox.mail.drain(..) {
+            self.handle_mail(mail);
+        }
+        for (alias, dropped) in inbox.lost.drain(..) {
+            self.core.counters.lost += dropped;
+            self.core
+                .hub
+                .gap(alias, dropped, GapCause::GatewayOverloaded);
+        }
+        // Kept for its capacity.
+        self.inbox = inbox;
+    }
+
+    fn handle_mail(&mut self, mail: Mail) {
+        match mail {
+            Mail::Publication(publication) => self.pass_on(&publication),
+            Mail::Replied {
+                connection,
+                id,
+                outcome,
+            } => self.replied(connection, id, outcome),
+            Mail::Published {
+                connection,
+                id,
+                outcome,
+            } => self.published(connection, id, outcome),
+            Mail::Adopt(adopted) => self.adopt(*adopted),
+            Mail::Verified {
+                connection,
+                outcome,
+            } => self.verified(connection, outcome),
+            Mail::Joined { channel, entry } => self.joined(&channel, entry),
+            Mail::Query(query) => self.answer(&query),
+            Mail::Drain => self.drain(),
+        }
+    }
+
+    fn pass_on(&mut self, publication: &Arc<EncodedPublication>) {
+        if self
+            .core
+            .channels
+            .pass(publication.alias(), publication.offset())
+        {
+            self.core.hub.publish(publication);
+        }
+    }
+
+    /// The connection with this key, if it still lives.
+    pub(super) fn connection(&mut self, key: ConnectionKey) -> Option<&mut Connection> {
+        let connection = self.connections.get_mut(key.slot as usize)?;
+        (connection.generation == key.generation).then_some(connection)
+    }
+
+    /// Tells an established session something, then does what it asks for.
+    fn tell(&mut self, key: ConnectionKey, tell: impl FnOnce(&mut Established, &mut Actions)) {
+        let Self {
+            connections, core, ..
+        } = self;
+        let slot = key.slot as usize;
+        let Some(connection) = connections.get_mut(slot) else {
+            return;
+        };
+        if connection.generation != key.generation {
+            return;
+        }
+        let Phase::Established(session) = &mut connection.phase else {
+            return;
+        };
+        tell(session, &mut core.actions);
+        self.perform(slot);
+    }
+
+    /// Does what a session asked for, then reads on if it wants more.
+    pub(super) fn perform(&mut self, slot: usize) {
+        let Self {
+            connections, core, ..
+        } = self;
+        let Some(connection) = connections.get_mut(slot) else {
+            return;
+        };
+        match core.perform(slot, connection) {
+            Ok(()) => self.resume(slot),
+            Err(ending) => self.end(slot, ending),
+        }
+    }
+
+    fn replied(&mut self, key: ConnectionKey, id: u32, outcome: Result<Reply, BusError>) {
+        if let Some(connection) = self.connection(key)
+            && let Some(at) = connection
+                .requests
+                .iter()
+                .position(|(request, _)| *request == id)
+        {
+            connection.requests.swap_remove(at);
+        }
+        let outcome = outcome
+            .map(|reply| reply.payload)
+            .map_err(|error| request_failure(&error));
+        self.core.counters.request_ended(&outcome);
+        self.tell(key, |session, actions| {
+            session.replied(id, outcome, actions)
+        });
+    }
+
+    fn published(&mut self, key: ConnectionKey, id: u32, outcome: Result<Published, BusError>) {
+        let outcome = outcome
+            .map(|published| published.offset)
+            .map_err(|error| code_of(&error));
+        self.tell(key, |session, actions| {
+            session.published(id, outcome, actions)
+        });
+    }
+
+    fn verified(&mut self, key: ConnectionKey, outcome: Result<Box<Identity>, TokenError>) {
+        if self
+            .connection(key)
+            .is_some_and(|found| matches!(found.phase, Phase::Verifying(_)))
+        {
+            self.admit(key.slot as usize, outcome);
+        }
+    }
+
+    fn joined(&mut self, channel: &Channel, entry: Result<Entry, BusError>) {
+        match entry {
+            Ok(entry) => {
+                for waiting in self
+                    .core
+                    .channels
+                    .activate(channel, &entry)
+                    .unwrap_or_default()
+                {
+                    self.enter(channel, &waiting);
+                }
+                if self.core.hub.listeners(channel) == 0 {
+                    // Everybody who waited is gone by now.
+                    self.core.abandon(channel);
+                }
+            }
+            Err(error) => {
+                let code = code_of(&error);
+                for waiting in self.core.channels.remove(channel) {
+                    self.tell(waiting.connection, |session, actions| {
+                        session.subscribe_failed(waiting.id, code, actions);
+                    });
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, channel: &Channel, waiting: &Waiting) {
+        let Self {
+            connections, core, ..
+        } = self;
+        let slot = waiting.connection.slot as usize;
+        if let Some(connection) = connections.get_mut(slot)
+            && connection.generation == waiting.connection.generation
+        {
+            core.enter(slot, connection, channel, waiting);
+            self.perform(slot);
+        }
+    }
+
+    /// Closes everything; the loop ends when the last connection is gone.
+    fn drain(&mut self) {
+        self.draining = true;
+        let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.close(slot, CloseCause::Draining);
+        }
+    }
+}
+
+fn request_failure(error: &BusError) -> Failure {
+    match error {
+        BusError::Worker(worker) => Failure {
+            message: worker.message.to_string(),
+            retryable: worker.retryable,
+            worker_code: worker.code.to_string(),
+            ..failure(ErrorCode::WorkerError, "")
+        },
+        BusError::HandlerGone => failure(ErrorCode::WorkerError, "it ended without answering"),
+        error => failure(code_of(error), ""),
+    }
+}
+
+fn code_of(error: &BusError) -> ErrorCode {
+    match error {
+        BusError::NoResponders => ErrorCode::NoWorker,
+        BusError::DeadlineExceeded => ErrorCode::DeadlineExceeded,
+        BusError::Cancelled => ErrorCode::Cancelled,
+        BusError::HandlerGone | BusError::Worker(_) => ErrorCode::WorkerError,
+        BusError::Overloaded => ErrorCode::Overloaded,
+        BusError::Unavailable => ErrorCode::Unavailable,
+        BusError::NoLog => ErrorCode::Internal,
+    }
+}

@@ -1,0 +1,160 @@
+//! From a socket's bytes to handled events.
+
+use std::io::{ErrorKind, Read};
+
+use wire::{
+    CloseCause,
+    websocket::{self, Incoming, OpCode},
+};
+
+use super::{
+    Core, Shard,
+    connection::{Connection, Phase},
+    member,
+    perform::Ending,
+};
+
+/// Reads of one connection in one turn; what is left waits for the next.
+const READS_PER_TURN: usize = 4;
+
+impl Shard {
+    /// Reads what a socket has, within the turn's budget.
+    pub(super) fn receive(&mut self, slot: usize) {
+        for _ in 0..READS_PER_TURN {
+            let Some(connection) = self.connections.get_mut(slot) else {
+                return;
+            };
+            if !connection.wants_input() {
+                connection.flow.unread = true;
+                return;
+            }
+            match connection.stream.read(&mut self.scratch) {
+                Ok(0) => return self.peer_left(slot),
+                Ok(length) => {
+                    connection.heard = self.core.clock.now();
+                    connection.flow.pinged = false;
+                    self.core.counters.bytes_in += length as u64;
+                    self.digest(slot, length);
+                    if length < self.scratch.len() {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return self.peer_left(slot),
+            }
+        }
+        self.unread.push(slot);
+    }
+
+    /// Goes on with a connection that wanted no input for a while.
+    pub(super) fn resume(&mut self, slot: usize) {
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        if !connection.wants_input() {
+            return;
+        }
+        if connection.reader.has_buffered() {
+            self.digest(slot, 0);
+        }
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        if std::mem::take(&mut connection.flow.unread) {
+            self.unread.push(slot);
+        }
+    }
+
+    /// Handles the messages in the first `length` bytes of the scratch buffer.
+    pub(super) fn digest(&mut self, slot: usize, length: usize) {
+        let Self {
+            connections,
+            scratch,
+            core,
+            ..
+        } = self;
+        let Some(connection) = connections.get_mut(slot) else {
+            return;
+        };
+        if matches!(connection.phase, Phase::Closing(_)) {
+            return;
+        }
+        // The reader is taken out, because handling a message needs the rest.
+        let mut reader = std::mem::take(&mut connection.reader);
+        let mut messages = reader.read(&core.gateway.config.websocket, &mut scratch[..length]);
+        let mut end = None;
+        while end.is_none() && connection.wants_input() {
+            end = match messages.next() {
+                None => break,
+                Some(Ok(message)) => core.on_message(slot, connection, message).err(),
+                Some(Err(violation)) => Some(violation.cause().into()),
+            };
+        }
+        drop(messages);
+        connection.reader = reader;
+        if let Some(ending) = end {
+            self.end(slot, ending);
+        }
+    }
+
+    fn peer_left(&mut self, slot: usize) {
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let cause = match &connection.phase {
+            Phase::Closing(closing) => closing.cause,
+            _ => CloseCause::ConnectionLost,
+        };
+        self.remove(slot, cause);
+    }
+}
+
+impl Core {
+    fn on_message(
+        &mut self,
+        slot: usize,
+        connection: &mut Connection,
+        message: Incoming<'_>,
+    ) -> Result<(), Ending> {
+        self.counters.messages_in += 1;
+        match message {
+            Incoming::Text(text) => self.on_content(slot, connection, text, true),
+            Incoming::Binary(bytes) => self.on_content(slot, connection, bytes, false),
+            Incoming::Ping(payload) => {
+                let mut frame = Vec::with_capacity(payload.len() + 2);
+                websocket::pong_frame(payload, &mut frame);
+                self.hub.send_frame(member(slot), frame.into());
+                Ok(())
+            }
+            Incoming::Pong(_) => Ok(()),
+            Incoming::Close(_) => Err(CloseCause::ClosedByPeer.into()),
+        }
+    }
+
+    fn on_content(
+        &mut self,
+        slot: usize,
+        connection: &mut Connection,
+        content: &[u8],
+        text: bool,
+    ) -> Result<(), Ending> {
+        match connection.phase {
+            Phase::Echo => {
+                self.echo(slot, content, text);
+                Ok(())
+            }
+            _ => self.on_data(slot, connection, content, text),
+        }
+    }
+
+    fn echo(&mut self, slot: usize, data: &[u8], text: bool) {
+        let mut header = [0; websocket::MAX_SERVER_HEADER];
+        let opcode = if text { OpCode::Text } else { OpCode::Binary };
+        let length = websocket::server_header(opcode, data.len(), &mut header);
+        let mut frame = Vec::with_capacity(length + data.len());
+        frame.extend_from_slice(&header[..length]);
+        frame.extend_from_slice(data);
+        self.hub.send_frame(member(slot), frame.into());
+    }
+}

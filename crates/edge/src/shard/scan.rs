@@ -1,0 +1,123 @@
+//! Time: a scan over the connections, a part on each tick, does heartbeats and
+//! deadlines, so that no connection has a timer of its own.
+
+use std::time::Duration;
+
+use wire::CloseCause;
+
+use super::{
+    Shard,
+    connection::{Connection, Phase},
+    member,
+};
+use crate::clock::{Clock, Tick, ticks};
+
+/// Ticks in which every connection is looked at once: a second.
+const TICKS_PER_ROUND: u32 = 16;
+
+/// Where the scan stands.
+#[derive(Debug, Default)]
+pub(super) struct Scanner {
+    /// When the last part was scanned.
+    scanned: Tick,
+    /// The next slot to look at.
+    slot: usize,
+    /// Ticks since the round began.
+    ticks: u32,
+}
+
+/// What the scan found to do.
+enum Due {
+    Ping,
+    Close(CloseCause),
+    Remove(CloseCause),
+}
+
+// === impl Scanner ===
+
+impl Scanner {
+    /// How long the shard may sleep.
+    pub(super) fn next_in(&self, now: Tick) -> Duration {
+        if now.since(self.scanned) > 0 {
+            Duration::ZERO
+        } else {
+            Clock::TICK
+        }
+    }
+}
+
+impl Shard {
+    /// Looks at the part of the connections whose turn it is.
+    pub(super) fn scan(&mut self) {
+        let now = self.core.clock.now();
+        let passed = now.since(self.scanner.scanned).min(TICKS_PER_ROUND);
+        if passed == 0 {
+            return;
+        }
+        self.scanner.scanned = now;
+        self.scanner.ticks += passed;
+        let end_of_round = self.scanner.ticks >= TICKS_PER_ROUND;
+        let capacity = self.connections.capacity();
+        let part = capacity.div_ceil(TICKS_PER_ROUND as usize) * passed as usize;
+        let end = if end_of_round {
+            capacity
+        } else {
+            (self.scanner.slot + part).min(capacity)
+        };
+        for slot in self.scanner.slot..end {
+            self.look_at(slot, now);
+        }
+        self.scanner.slot = end;
+        if end_of_round {
+            self.scanner.slot = 0;
+            self.scanner.ticks = 0;
+            let channels = self.core.gateway.fanout.channels();
+            self.core
+                .counters
+                .publish(&self.core.hub, self.connections.len(), channels);
+        }
+    }
+
+    fn look_at(&mut self, slot: usize, now: Tick) {
+        let heartbeat = ticks(self.core.gateway.config.heartbeat);
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        if connection.requests.is_empty() && connection.requests.capacity() > 0 {
+            connection.requests = Vec::new();
+        }
+        match due(connection, now, heartbeat, slot) {
+            None => {}
+            Some(Due::Ping) => {
+                connection.flow.pinged = true;
+                self.core
+                    .hub
+                    .send_frame(member(slot), self.core.ping.clone());
+            }
+            Some(Due::Close(cause)) => self.close(slot, cause),
+            Some(Due::Remove(cause)) => self.remove(slot, cause),
+        }
+    }
+}
+
+fn due(connection: &Connection, now: Tick, heartbeat: u32, slot: usize) -> Option<Due> {
+    let silent = now.since(connection.heard);
+    match &connection.phase {
+        Phase::Greeting(_) | Phase::Verifying(_) => {
+            let late = now >= connection.profile.handshake_deadline;
+            late.then_some(Due::Close(CloseCause::AuthenticationTimeout))
+        }
+        Phase::Established(_) if silent >= heartbeat.saturating_mul(2) => {
+            Some(Due::Close(CloseCause::IdleTimeout))
+        }
+        Phase::Established(_) => {
+            // Up to an eighth sooner, by slot, so that connections that came
+            // together are not pinged together.
+            let spread = heartbeat / 8 + 1;
+            let jitter = (slot as u32).wrapping_mul(0x9e37_79b9) % spread;
+            (silent + jitter >= heartbeat && !connection.flow.pinged).then_some(Due::Ping)
+        }
+        Phase::Echo => None,
+        Phase::Closing(closing) => (now >= closing.deadline).then_some(Due::Remove(closing.cause)),
+    }
+}
