@@ -89,7 +89,11 @@ fn settle(fresh: &Path, committed: &Path, check: bool) -> Result<()> {
         let target = committed.join(name);
         if check {
             let old = fs::read(&target).unwrap_or_default();
-            ensure!(old == new, "{} is out of date: run `cargo xtask gen`", target.display());
+            ensure!(
+                old == new,
+                "{} is out of date: run `cargo xtask gen`",
+                target.display()
+            );
         } else {
             fs::write(&target, new)?;
         }

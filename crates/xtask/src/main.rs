@@ -1,11 +1,15 @@
 //! Automation: the one door for everything that is not `cargo build`.
 
 mod generate;
+mod tidy;
+mod workspace;
 
-use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
+
+use crate::workspace::Workspace;
 
 /// Tidegate's automation.
 #[derive(Debug, Parser)]
@@ -16,17 +20,24 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Check the house rules that rustc and clippy do not know.
+    Tidy,
 }
 
-fn main() -> Result<()> {
-    let root = workspace_root()?;
-    match Command::parse() {
-        Command::Gen { check } => generate::run(&root, check),
+fn main() -> ExitCode {
+    match run(Command::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn workspace_root() -> Result<PathBuf> {
-    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let root = manifest.ancestors().nth(2).context("xtask is not in crates/")?;
-    Ok(root.to_path_buf())
+fn run(command: Command) -> Result<()> {
+    let workspace = Workspace::find()?;
+    match command {
+        Command::Gen { check } => generate::run(&workspace.root, check),
+        Command::Tidy => tidy::run(&workspace),
+    }
 }
