@@ -19,7 +19,7 @@ use crate::{
     fact::{Fact, Receipt, Totals},
     frame::Frame,
     member::{Member, MemberId, Members, Subscription},
-    outbox::{Control, Item, Outbox},
+    outbox::{Control, Outbox},
     policy::{DeliveryPolicy, OutboxLimits},
     publication::EncodedPublication,
 };
@@ -283,15 +283,16 @@ impl Hub {
 
     /// What the hub holds, and what it has done so far. Costs nothing.
     pub fn totals(&self) -> Totals {
+        let ledger = self.members.ledger();
         Totals {
             members: self.members.len(),
             channels: self.channels.len(),
             subscriptions: self.subscriptions,
-            queued_bytes: self.members.ledger.bytes,
-            queued_items: self.members.ledger.items,
-            delivered: self.members.delivered,
-            dropped: self.members.ledger.dropped,
-            overflowed: self.members.overflowed,
+            queued_bytes: ledger.bytes,
+            queued_items: ledger.items,
+            delivered: ledger.delivered,
+            dropped: ledger.dropped,
+            overflowed: ledger.overflowed,
         }
     }
 
@@ -308,8 +309,7 @@ impl Hub {
     }
 
     fn queue(&mut self, member: MemberId, frame: Rc<[u8]>, receipt: Option<Receipt>) {
-        self.members
-            .queue(member, Item::Control(Box::new(Control { frame, receipt })));
+        self.members.queue(member, Control { frame, receipt });
     }
 
     /// Fans out what waits in one channel.

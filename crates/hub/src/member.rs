@@ -1,6 +1,6 @@
 //! The members: one for each established connection of the shard.
 
-use std::{collections::VecDeque, rc::Rc};
+use std::{collections::VecDeque, mem, rc::Rc};
 
 use smallvec::SmallVec;
 use wire::Subprotocol;
@@ -8,7 +8,7 @@ use wire::Subprotocol;
 use crate::{
     chunk::Chunks,
     fact::Fact,
-    outbox::{Item, Ledger, Outbox},
+    outbox::{Control, Item, Ledger, Outbox},
     policy::{Admission, OutboxLimits, admit},
 };
 
@@ -24,7 +24,7 @@ pub(crate) struct Member {
     pub(crate) outbox: Outbox,
     pub(crate) subscriptions: SmallVec<[Subscription; 3]>,
     pub(crate) subprotocol: Subprotocol,
-    /// Stands in [`Members::dirty`].
+    /// Stands in [`Intake::dirty`].
     dirty: bool,
     overflowed: bool,
 }
@@ -43,13 +43,17 @@ pub(crate) struct Subscription {
 pub(crate) struct Members {
     slots: Vec<Option<Member>>,
     count: usize,
+    intake: Intake,
+}
+
+/// The way into every outbox: limits, consequences and books.
+#[derive(Debug)]
+struct Intake {
+    limits: OutboxLimits,
     /// May name members that left, or that were taken already.
     dirty: VecDeque<MemberId>,
     facts: VecDeque<Fact>,
-    limits: OutboxLimits,
-    pub(crate) ledger: Ledger,
-    pub(crate) delivered: u64,
-    pub(crate) overflowed: u64,
+    ledger: Ledger,
 }
 
 // === impl Member ===
@@ -76,16 +80,21 @@ impl Member {
 
 impl Members {
     pub(crate) fn new(limits: OutboxLimits) -> Self {
+        let intake = Intake {
+            limits: limits.bounded(),
+            dirty: VecDeque::new(),
+            facts: VecDeque::new(),
+            ledger: Ledger::default(),
+        };
         Self {
             slots: Vec::new(),
             count: 0,
-            dirty: VecDeque::new(),
-            facts: VecDeque::new(),
-            limits: limits.bounded(),
-            ledger: Ledger::default(),
-            delivered: 0,
-            overflowed: 0,
+            intake,
         }
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.intake.ledger
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -114,9 +123,9 @@ impl Members {
     pub(crate) fn remove(&mut self, id: MemberId) -> Option<Member> {
         let mut member = self.slots.get_mut(id.0 as usize)?.take()?;
         self.count -= 1;
-        member.outbox.clear(&mut self.ledger);
+        member.outbox.clear(&mut self.intake.ledger);
         // The next member of this slot must not get what this one left.
-        self.facts.retain(|fact| fact.member() != id);
+        self.intake.facts.retain(|fact| fact.member() != id);
         Some(member)
     }
 
@@ -135,57 +144,41 @@ impl Members {
         if member.overflowed {
             return;
         }
-        let chunk = chunks.of(member.subprotocol);
-        let publications = u64::from(chunk.publications());
-        let item = Item::Publications(Rc::clone(chunk));
-        let admission = admit(
-            &mut member.outbox,
-            item,
-            member.subprotocol,
-            self.limits,
-            &mut self.ledger,
-        );
-        if admission == Admission::Queued {
-            self.delivered += publications;
-        }
-        self.settle(id, admission);
+        let chunk = Rc::clone(chunks.of(member.subprotocol));
+        self.intake.offer(id, member, Item::Publications(chunk));
     }
 
     /// Queues something that is meant for one member. Who is no member gets
     /// nothing.
-    pub(crate) fn queue(&mut self, id: MemberId, item: Item) {
-        let Some(member) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+    pub(crate) fn queue(&mut self, id: MemberId, control: Control) {
+        let slot = self.slots.get_mut(id.0 as usize);
+        let Some(member) = slot.and_then(Option::as_mut) else {
             return;
         };
-        let admission = admit(
-            &mut member.outbox,
-            item,
-            member.subprotocol,
-            self.limits,
-            &mut self.ledger,
-        );
-        self.settle(id, admission);
+        self.intake
+            .offer(id, member, Item::Control(Box::new(control)));
     }
 
     /// Frees what was written.
     pub(crate) fn wrote(&mut self, id: MemberId, bytes: usize) {
-        let Some(member) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+        let slot = self.slots.get_mut(id.0 as usize);
+        let Some(member) = slot.and_then(Option::as_mut) else {
             return;
         };
-        let facts = &mut self.facts;
+        let Intake { facts, ledger, .. } = &mut self.intake;
         let told = |receipt| {
             facts.push_back(Fact::Written {
                 member: id,
                 receipt,
             })
         };
-        member.outbox.wrote(bytes, &mut self.ledger, told);
+        member.outbox.wrote(bytes, ledger, told);
     }
 
     pub(crate) fn next_dirty(&mut self) -> Option<MemberId> {
-        while let Some(id) = self.dirty.pop_front() {
+        while let Some(id) = self.intake.dirty.pop_front() {
             if let Some(member) = self.get_mut(id)
-                && std::mem::take(&mut member.dirty)
+                && mem::take(&mut member.dirty)
                 && !member.outbox.is_empty()
             {
                 return Some(id);
@@ -195,17 +188,25 @@ impl Members {
     }
 
     pub(crate) fn next_fact(&mut self) -> Option<Fact> {
-        self.facts.pop_front()
+        self.intake.facts.pop_front()
     }
+}
 
-    /// Draws the consequences for the member.
-    fn settle(&mut self, id: MemberId, admission: Admission) {
-        let slot = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut);
-        let member = slot.expect("something was just queued for it");
+// === impl Intake ===
+
+impl Intake {
+    /// Queues `item` if the member's policy and limits let it in.
+    fn offer(&mut self, id: MemberId, member: &mut Member, item: Item) {
+        let Member {
+            outbox,
+            subprotocol,
+            ..
+        } = member;
+        let admission = admit(outbox, item, *subprotocol, self.limits, &mut self.ledger);
         if admission == Admission::Overflowed && !member.overflowed {
             member.overflowed = true;
             member.outbox.keep_controls(&mut self.ledger);
-            self.overflowed += 1;
+            self.ledger.overflowed += 1;
             self.facts.push_back(Fact::Overflowed { member: id });
         }
         if !member.dirty {

@@ -42,13 +42,17 @@ pub(crate) struct Control {
     pub(crate) receipt: Option<Receipt>,
 }
 
-/// Sums over all outboxes of a hub, kept as they change.
+/// Sums and counts over all outboxes of a hub, kept as they change.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) bytes: u64,
     pub(crate) items: u64,
+    /// Publications queued so far.
+    pub(crate) delivered: u64,
     /// Publications let go so far.
     pub(crate) dropped: u64,
+    /// Members that overflowed so far.
+    pub(crate) overflowed: u64,
 }
 
 // === impl Outbox ===
@@ -117,6 +121,9 @@ impl Outbox {
     pub(crate) fn push(&mut self, item: Item, ledger: &mut Ledger) {
         self.charge(item.charge(), ledger);
         ledger.items += 1;
+        if let Item::Publications(chunk) = &item {
+            ledger.delivered += u64::from(chunk.publications());
+        }
         self.items.push(item);
     }
 
