@@ -11,6 +11,8 @@ use prost::Message;
 use rustix::fd::AsFd;
 use wire::client::{ErrorCode, Failure, ServerMessage, response, server_event};
 
+use wire::websocket::OpCode;
+
 use crate::args::websocket_target;
 use crate::clock;
 use crate::connection::{Connection, Stage};
@@ -363,7 +365,7 @@ impl Engine {
         match frame.opcode {
             frame::PING => {
                 let mut pong = Vec::new();
-                frame::client(&mut pong, frame::PONG, frame.payload);
+                frame::client(&mut pong, OpCode::Pong, frame.payload);
                 self.send(index, &pong);
             }
             frame::PONG => {}

@@ -8,6 +8,8 @@ use wire::client::{
     Subscribed, Verdict, Welcome, client_event, server_event,
 };
 
+use wire::websocket::OpCode;
+
 use crate::frame;
 use crate::payload::{MAGIC, Marker};
 
@@ -30,7 +32,7 @@ pub(crate) struct Template {
 
 fn client_frame(event: client_event::Event) -> Vec<u8> {
     let mut bytes = Vec::new();
-    frame::client(&mut bytes, frame::BINARY, &client_message(event));
+    frame::client(&mut bytes, OpCode::Binary, &client_message(event));
     bytes
 }
 
@@ -46,7 +48,7 @@ fn server_frame(event: server_event::Event) -> Vec<u8> {
         events: vec![ServerEvent { event: Some(event) }],
     };
     let mut bytes = Vec::new();
-    frame::server(&mut bytes, frame::BINARY, &message.encode_to_vec());
+    frame::server(&mut bytes, OpCode::Binary, &message.encode_to_vec());
     bytes
 }
 
@@ -152,7 +154,7 @@ impl Template {
         prost::encoding::encode_varint(u64::from(FIRST_ID), &mut id);
         let id_at = has_id.then(|| memmem::find(&message, &id).expect("the id was put in"));
         let mut bytes = Vec::new();
-        frame::client(&mut bytes, frame::BINARY, &message);
+        frame::client(&mut bytes, OpCode::Binary, &message);
         Self {
             payload_at: bytes.len() - message.len(),
             frame: bytes,
