@@ -1,0 +1,64 @@
+//! Handlers, and the synchronous way to one: inside [`bus::Handler::handle`].
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+};
+
+use bus::{BusError, Handler, Incoming};
+use bytes::Bytes;
+
+use crate::{
+    error::WorkerError,
+    request::{Request, TimeLeft},
+};
+
+pub(crate) type Outcome = Result<Bytes, WorkerError>;
+
+/// An asynchronous handler, its type forgotten.
+pub(crate) type Run =
+    dyn Fn(Request) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync;
+
+/// A synchronous handler, its type forgotten.
+pub(crate) type Call = dyn Fn(&Request) -> Outcome + Send + Sync;
+
+pub(crate) struct Endpoint {
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: Kind,
+}
+
+pub(crate) enum Kind {
+    Queued(Arc<Run>),
+    Direct(Box<Call>),
+}
+
+/// Answers on the thread that asks.
+pub(crate) struct Direct {
+    pub(crate) name: Arc<str>,
+    pub(crate) call: Box<Call>,
+}
+
+// === impl Direct ===
+
+impl Handler for Direct {
+    fn handle(&self, incoming: Incoming) {
+        let Incoming {
+            subject,
+            payload,
+            deadline,
+            context,
+            responder,
+        } = incoming;
+        let request = Request {
+            subject,
+            payload,
+            context,
+            time: TimeLeft::Whole(deadline),
+        };
+        // The request is not looked at again, whatever state a panic left.
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.call)(&request)))
+            .unwrap_or_else(|_| Err(WorkerError::panicked(&self.name)));
+        responder.reply(outcome.map_err(BusError::from));
+    }
+}

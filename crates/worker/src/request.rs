@@ -1,0 +1,73 @@
+//! A request as a handler sees it.
+
+use std::time::Duration;
+
+use bus::{RequestContext, Subject};
+use bytes::Bytes;
+use tokio::time::Instant;
+use wire::{ConnectionId, SessionId, UserId};
+
+/// A client's request.
+#[derive(Debug)]
+pub struct Request {
+    pub(crate) subject: Subject,
+    pub(crate) payload: Bytes,
+    pub(crate) context: RequestContext,
+    pub(crate) time: TimeLeft,
+}
+
+/// How long the caller is interested.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TimeLeft {
+    /// From right now: the request has just come.
+    Whole(Duration),
+    /// Until then.
+    Until(Instant),
+}
+
+// === impl Request ===
+
+impl Request {
+    /// What the client sent, opaque to Tidegate.
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// The subject it came to.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Who asks, as the gateway authenticated him.
+    pub fn user(&self) -> Option<&UserId> {
+        self.context.user.as_ref()
+    }
+
+    /// Over which connection, for sending something back to just that one.
+    pub fn connection(&self) -> Option<&ConnectionId> {
+        self.context.connection.as_ref()
+    }
+
+    /// In which session.
+    pub fn session(&self) -> Option<SessionId> {
+        self.context.session
+    }
+
+    /// The same for every repetition of one command.
+    pub fn idempotency_key(&self) -> Option<&str> {
+        Some(&*self.context.idempotency_key).filter(|key| !key.is_empty())
+    }
+
+    /// W3C trace context of the caller.
+    pub fn traceparent(&self) -> Option<&str> {
+        Some(&*self.context.traceparent).filter(|text| !text.is_empty())
+    }
+
+    /// How long the caller will still wait; zero when it no longer does.
+    pub fn time_left(&self) -> Duration {
+        match self.time {
+            TimeLeft::Whole(deadline) => deadline,
+            TimeLeft::Until(deadline) => deadline.saturating_duration_since(Instant::now()),
+        }
+    }
+}
