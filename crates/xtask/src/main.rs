@@ -1,7 +1,13 @@
 //! Automation: the one door for everything that is not `cargo build`.
 
+mod conformance;
+mod dev_gateway;
 mod generate;
+mod interop;
+mod process;
+mod steps;
 mod tidy;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -9,7 +15,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use crate::workspace::Workspace;
+use crate::{steps::Step, workspace::Workspace};
 
 /// Tidegate's automation.
 #[derive(Debug, Parser)]
@@ -22,6 +28,18 @@ enum Command {
     },
     /// Check the house rules that rustc and clippy do not know.
     Tidy,
+    /// Run all checks and tests; what this machine has no tools for is skipped.
+    Test {
+        /// Only these steps.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<Step>,
+    },
+    /// What CI runs: all checks and tests, nothing skipped.
+    Ci {
+        /// Only these steps.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<Step>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -39,5 +57,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Gen { check } => generate::run(&workspace.root, check),
         Command::Tidy => tidy::run(&workspace),
+        Command::Test { only } => steps::run(&workspace, &only, false),
+        Command::Ci { only } => steps::run(&workspace, &only, true),
     }
 }

@@ -1,6 +1,10 @@
 //! Where the workspace is and what is in it, as cargo says.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand};
@@ -10,6 +14,8 @@ use cargo_metadata::{Metadata, MetadataCommand};
 pub(crate) struct Workspace {
     /// Folder of the root manifest.
     pub(crate) root: PathBuf,
+    /// Where cargo builds; everything made by this program goes there too.
+    pub(crate) target: PathBuf,
     pub(crate) metadata: Metadata,
 }
 
@@ -24,7 +30,20 @@ impl Workspace {
             .context("`cargo metadata` failed")?;
         Ok(Self {
             root: metadata.workspace_root.clone().into(),
+            target: metadata.target_directory.clone().into(),
             metadata,
         })
+    }
+
+    /// A command that runs in the root.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.root);
+        command
+    }
+
+    /// The same cargo that runs this program.
+    pub(crate) fn cargo(&self) -> Command {
+        self.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
     }
 }

@@ -55,7 +55,7 @@ const TECHNOLOGIES: &[(&[&str], &[&str])] = &[
     ),
     (
         &["tonic", "tonic-prost", "tonic-health", "tonic-reflection"],
-        &["control", "tidegate"],
+        &["control", "tidegate", "loadtest"],
     ),
     (&["async-nats"], &["bus", "worker"]),
     (

@@ -1,0 +1,124 @@
+//! All checks and tests, one after the other.
+//!
+//! Every step runs, also after a failure; the summary at the end names them all.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::{conformance, generate, interop, process, tidy, tools, workspace::Workspace};
+
+/// A step; they run in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Step {
+    /// Generated code is up to date.
+    Gen,
+    /// Formatting.
+    Fmt,
+    /// House rules.
+    Tidy,
+    /// Lints, warnings denied.
+    Clippy,
+    /// Lints of proto/ (buf, from PyPI).
+    Buf,
+    /// Tests in Rust, corpora of the fuzzers included.
+    Rust,
+    /// RFC 6455 conformance (kosoku, from PyPI).
+    Conformance,
+    /// Python clients.
+    InteropPython,
+    /// Node clients.
+    InteropNode,
+}
+
+/// How a step ended.
+#[derive(Debug)]
+enum Outcome {
+    Passed,
+    /// What it needs is not on this machine.
+    Skipped(String),
+    Failed(String),
+}
+
+/// Runs the steps, all if `only` is empty. With `strict` nothing may be skipped.
+pub(crate) fn run(workspace: &Workspace, only: &[Step], strict: bool) -> Result<()> {
+    let chosen = |step: &&Step| only.is_empty() || only.contains(step);
+    let mut results = Vec::new();
+    for step in Step::value_variants().iter().filter(chosen) {
+        println!("\n=== {} ===", step.name());
+        let start = Instant::now();
+        let outcome = Outcome::of(step.run(workspace), strict);
+        let line = describe(*step, &outcome, start.elapsed());
+        println!("{line}");
+        results.push((line, outcome));
+    }
+    println!("\n=== summary ===");
+    for (line, _) in &results {
+        println!("{line}");
+    }
+    let failed = results
+        .iter()
+        .filter(|(_, outcome)| matches!(outcome, Outcome::Failed(_)))
+        .count();
+    anyhow::ensure!(failed == 0, "{failed} of {} steps failed", results.len());
+    Ok(())
+}
+
+fn describe(step: Step, outcome: &Outcome, took: Duration) -> String {
+    let (word, why) = match outcome {
+        Outcome::Passed => ("passed", String::new()),
+        Outcome::Skipped(why) => ("SKIPPED", format!(": {why}")),
+        Outcome::Failed(why) => ("FAILED", format!(": {why}")),
+    };
+    format!("{:<15} {word} ({} s){why}", step.name(), took.as_secs())
+}
+
+// === impl Step ===
+
+impl Step {
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+
+    fn run(self, workspace: &Workspace) -> Result<()> {
+        let cargo = |arguments: &[&str]| process::run(workspace.cargo().args(arguments));
+        match self {
+            Self::Gen => generate::run(&workspace.root, true),
+            Self::Fmt => cargo(&["fmt", "--all", "--check"]),
+            Self::Tidy => tidy::run(workspace),
+            Self::Clippy => cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]),
+            Self::Buf => {
+                let buf = tools::python(workspace)?.join("buf");
+                process::run(workspace.command(buf).args(["lint", "proto"]))
+            }
+            Self::Rust => cargo(&["test", "--workspace", "--no-fail-fast"]),
+            Self::Conformance => conformance::run(workspace),
+            Self::InteropPython => interop::python(workspace),
+            Self::InteropNode => interop::node(workspace),
+        }
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    fn of(result: Result<()>, strict: bool) -> Self {
+        match result {
+            Ok(()) => Self::Passed,
+            Err(error) if !strict && error.is::<tools::Missing>() => {
+                Self::Skipped(format!("{error:#}"))
+            }
+            Err(error) => Self::Failed(format!("{error:#}")),
+        }
+    }
+}
