@@ -31,7 +31,7 @@ use crate::port::Bus;
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A bus for one check.
-#[allow(missing_debug_implementations, reason = "holds a future")]
+#[expect(missing_debug_implementations, reason = "holds a future")]
 pub struct Fixture {
     /// The bus.
     pub bus: Arc<dyn Bus>,
