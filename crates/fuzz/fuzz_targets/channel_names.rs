@@ -9,10 +9,15 @@ use wire::{Channel, MAX_CHANNEL_BYTES};
 
 fuzz_target!(|data: &[u8]| {
     let [max_bytes, name @ ..] = data else { return };
-    let Ok(name) = str::from_utf8(name) else { return };
+    let Ok(name) = str::from_utf8(name) else {
+        return;
+    };
     let max_bytes = usize::from(*max_bytes);
     let Ok(channel) = Channel::parse(name, max_bytes) else {
-        assert!(!keeps_the_grammar(name) || name.len() > max_bytes, "{name:?} was refused");
+        assert!(
+            !keeps_the_grammar(name) || name.len() > max_bytes,
+            "{name:?} was refused"
+        );
         return;
     };
     assert_eq!(channel.as_str(), name);
@@ -20,7 +25,10 @@ fuzz_target!(|data: &[u8]| {
     assert!(name.len() <= max_bytes.min(MAX_CHANNEL_BYTES));
     assert!(!name.contains(['*', '>', ' ', '$', '\r', '\n', '\0']));
     assert_eq!(Some(channel.namespace()), name.split('.').next());
-    assert_eq!(Channel::parse(channel.as_str(), MAX_CHANNEL_BYTES), Ok(channel));
+    assert_eq!(
+        Channel::parse(channel.as_str(), MAX_CHANNEL_BYTES),
+        Ok(channel)
+    );
 });
 
 /// The grammar once more, written another way than in `wire`.

@@ -12,7 +12,10 @@ use wire::websocket::{
     Incoming, MAX_CONTROL_PAYLOAD, OpCode, Reader, ReaderLimits, Violation, client_frame,
 };
 
-const LIMITS: ReaderLimits = ReaderLimits { max_message_bytes: 1024, max_fragments: 8 };
+const LIMITS: ReaderLimits = ReaderLimits {
+    max_message_bytes: 1024,
+    max_fragments: 8,
+};
 /// Longest header of a client, in bytes.
 const MAX_HEADER: usize = 14;
 
@@ -23,17 +26,28 @@ struct Outcome {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let [piece, stop, bytes @ ..] = data else { return };
+    let [piece, stop, bytes @ ..] = data else {
+        return;
+    };
     let at_once = read(bytes, usize::MAX, usize::MAX);
     let in_pieces = read(bytes, usize::from(*piece).max(1), usize::from(*stop).max(1));
-    assert_eq!(at_once, in_pieces, "pieces of {piece}, stopping after {stop}");
+    assert_eq!(
+        at_once, in_pieces,
+        "pieces of {piece}, stopping after {stop}"
+    );
 
     let mut again = Vec::new();
     for (opcode, payload) in &at_once.messages {
         client_frame(*opcode, [piece ^ 0x5a, *stop, 3, 4], payload, &mut again);
     }
     let rewritten = read(&again, usize::MAX, usize::MAX);
-    assert_eq!(rewritten, Outcome { violation: None, ..at_once });
+    assert_eq!(
+        rewritten,
+        Outcome {
+            violation: None,
+            ..at_once
+        }
+    );
 });
 
 fn read(bytes: &[u8], piece_size: usize, stop: usize) -> Outcome {
@@ -51,12 +65,7 @@ fn read(bytes: &[u8], piece_size: usize, stop: usize) -> Outcome {
 }
 
 /// Whether the reader was stopped rather than exhausted.
-fn read_until(
-    stop: usize,
-    reader: &mut Reader,
-    piece: &mut [u8],
-    outcome: &mut Outcome,
-) -> bool {
+fn read_until(stop: usize, reader: &mut Reader, piece: &mut [u8], outcome: &mut Outcome) -> bool {
     let mut messages = reader.read(&LIMITS, piece);
     for _ in 0..stop {
         match messages.next() {
@@ -81,11 +90,20 @@ fn checked(incoming: Incoming<'_>) -> (OpCode, Vec<u8>) {
         Incoming::Ping(bytes) => (OpCode::Ping, bytes.to_vec()),
         Incoming::Pong(bytes) => (OpCode::Pong, bytes.to_vec()),
         Incoming::Close(None) => (OpCode::Close, Vec::new()),
-        Incoming::Close(Some(frame)) => {
-            (OpCode::Close, [&frame.code.to_be_bytes(), frame.reason.as_bytes()].concat())
-        }
+        Incoming::Close(Some(frame)) => (
+            OpCode::Close,
+            [&frame.code.to_be_bytes(), frame.reason.as_bytes()].concat(),
+        ),
     };
-    let most = if opcode.is_control() { MAX_CONTROL_PAYLOAD } else { LIMITS.max_message_bytes };
-    assert!(payload.len() <= most, "{opcode:?} of {} bytes", payload.len());
+    let most = if opcode.is_control() {
+        MAX_CONTROL_PAYLOAD
+    } else {
+        LIMITS.max_message_bytes
+    };
+    assert!(
+        payload.len() <= most,
+        "{opcode:?} of {} bytes",
+        payload.len()
+    );
     (opcode, payload)
 }

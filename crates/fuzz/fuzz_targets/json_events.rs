@@ -8,9 +8,19 @@ use prost::Message;
 use wire::Subprotocol;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(message) = Subprotocol::Json.decode(data) else { return };
+    let Ok(message) = Subprotocol::Json.decode(data) else {
+        return;
+    };
     let json = serde_json::to_vec(&message).expect("what was read can be written");
-    assert_eq!(Subprotocol::Json.decode(&json).expect("our own encoding"), message);
+    assert_eq!(
+        Subprotocol::Json.decode(&json).expect("our own encoding"),
+        message
+    );
     let binary = message.encode_to_vec();
-    assert_eq!(Subprotocol::Protobuf.decode(&binary).expect("our own encoding"), message);
+    assert_eq!(
+        Subprotocol::Protobuf
+            .decode(&binary)
+            .expect("our own encoding"),
+        message
+    );
 });

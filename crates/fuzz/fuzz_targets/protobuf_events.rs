@@ -10,7 +10,9 @@ use wire::{Subprotocol, client::ServerMessage};
 fuzz_target!(|data: &[u8]| {
     if let Ok(message) = Subprotocol::Protobuf.decode(data) {
         let encoded = message.encode_to_vec();
-        let again = Subprotocol::Protobuf.decode(&encoded).expect("our own encoding");
+        let again = Subprotocol::Protobuf
+            .decode(&encoded)
+            .expect("our own encoding");
         assert_eq!(message, again);
     }
     if let Ok(message) = ServerMessage::decode(data) {
