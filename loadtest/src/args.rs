@@ -127,8 +127,8 @@ pub(crate) struct FanoutArgs {
     /// Without a rate: messages not yet delivered to everyone, at most.
     #[arg(long, default_value_t = 64)]
     pub(crate) window: u64,
-    /// Messages delivered first and not counted.
-    #[arg(long, default_value_t = 64)]
+    /// Messages delivered first, as fast as can be, and not counted.
+    #[arg(long, default_value_t = 32)]
     pub(crate) warmup: u64,
     /// Subscribers that stop reading; runs with and without them are compared.
     #[arg(long, default_value_t = 0)]

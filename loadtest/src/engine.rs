@@ -321,7 +321,9 @@ impl Engine {
                 return;
             };
             at = end + 4;
-            self.upgraded(index, &bytes[..end]);
+            if !self.upgraded(index, &bytes[..end]) {
+                return;
+            }
         }
         while let Some(frame) = bytes.get(at..).and_then(frame::parse) {
             at += frame.length;
@@ -338,21 +340,22 @@ impl Engine {
         handler.read_done(self, index);
     }
 
-    fn upgraded(&mut self, index: usize, head: &[u8]) {
+    /// Takes the answer to the upgrade; `false`: it was refused.
+    fn upgraded(&mut self, index: usize, head: &[u8]) -> bool {
         let accepted =
             head.starts_with(b"HTTP/1.1 101") && memmem::find(head, ACCEPT.as_bytes()).is_some();
         if !accepted {
             let line = head.split(|byte| *byte == b'\r').next().unwrap_or(head);
-            return self.end(
-                index,
-                &format!("refused with {}", String::from_utf8_lossy(line)),
-            );
+            let why = format!("refused with {}", String::from_utf8_lossy(line));
+            self.end(index, &why);
+            return false;
         }
         self.connections[index].stage = Stage::Welcoming;
         let profile = usize::from(self.connections[index].profile);
         if let Some(hello) = self.profiles[profile].hello.clone() {
             self.send(index, &hello);
         }
+        true
     }
 
     fn frame(

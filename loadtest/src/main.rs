@@ -13,6 +13,7 @@ mod connection;
 mod engine;
 mod fleet;
 mod frame;
+mod grpc;
 mod messages;
 mod outcome;
 mod payload;

@@ -32,6 +32,8 @@ pub(crate) struct Subscribers {
 /// One span of publishing.
 struct Phase<'a> {
     args: &'a FanoutArgs,
+    /// Messages per second; zero: as fast as they are delivered.
+    rate: f64,
     /// Subscribers that read.
     readers: u64,
     start: u64,
@@ -53,7 +55,7 @@ pub(crate) fn run(args: &FanoutArgs, mut run: Run<'_>) -> Result<Figures> {
     figures.add("subscribers", readers as f64);
     let mut publisher = warmed_up(args, &mut run, &mut fleet, readers)?;
     fleet.begin()?;
-    let phase = Phase::start(args, readers, &publisher);
+    let phase = Phase::start(args, args.load.rate, readers, &publisher);
     let (start, base) = (phase.start, phase.base);
     let meter = CpuMeter::start(run.server, fleet.pids());
     let (messages, secs) = (args.load.messages, args.load.secs);
@@ -100,7 +102,7 @@ fn warmed_up(
     };
     let mut publisher = Publisher::open(over, run, args.load.size, fleet)?;
     if args.warmup > 0 {
-        let phase = Phase::start(args, readers, &publisher);
+        let phase = Phase::start(args, 0.0, readers, &publisher);
         phase.run(run, fleet, &mut publisher, args.warmup, WARMUP)?;
         if fleet.done() == 0 {
             bail!(
@@ -115,9 +117,10 @@ fn warmed_up(
 // === impl Phase ===
 
 impl<'a> Phase<'a> {
-    fn start(args: &'a FanoutArgs, readers: u64, publisher: &Publisher) -> Self {
+    fn start(args: &'a FanoutArgs, rate: f64, readers: u64, publisher: &Publisher) -> Self {
         Self {
             args,
+            rate,
             readers,
             start: clock::now(),
             base: publisher.sent(),
@@ -140,7 +143,7 @@ impl<'a> Phase<'a> {
             if now >= end || (messages > 0 && sent >= messages) {
                 break;
             }
-            let wait = self.publish_due(fleet, publisher, sent, now);
+            let wait = self.publish_due(fleet, publisher, sent, now)?;
             fleet.turn(wait.min(end - now))?;
             run.progress.show("deliveries", fleet.done());
         }
@@ -157,24 +160,23 @@ impl<'a> Phase<'a> {
         publisher: &mut Publisher,
         sent: u64,
         now: u64,
-    ) -> u64 {
+    ) -> Result<u64> {
         let burst = self.args.burst.max(1);
-        if self.args.load.rate > 0.0 {
-            let due = self.start + clock::nanos(sent as f64 / self.args.load.rate);
-            if now >= due {
-                publisher.publish(fleet, burst, due);
-                return 0;
+        let mut stamp = now;
+        if self.rate > 0.0 {
+            stamp = self.start + clock::nanos(sent as f64 / self.rate);
+            if now < stamp {
+                return Ok(stamp - now);
             }
-            return due - now;
+        } else {
+            let window = self.args.window.max(burst as u64);
+            let under_way = (sent * self.readers).saturating_sub(fleet.done());
+            if under_way + burst as u64 * self.readers > window * self.readers {
+                return Ok(TURN);
+            }
         }
-        let under_way = sent * self.readers - fleet.done().min(sent * self.readers);
-        if under_way + burst as u64 * self.readers
-            <= self.args.window.max(burst as u64) * self.readers
-        {
-            publisher.publish(fleet, burst, now);
-            return 0;
-        }
-        TURN
+        let published = publisher.publish(fleet, burst, stamp)?;
+        Ok(if published { 0 } else { TURN })
     }
 }
 

@@ -1,6 +1,9 @@
 //! Every scenario, small, against the baseline: they can't rot unnoticed.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Command;
+use std::thread;
 
 use serde_json::Value;
 
@@ -107,4 +110,42 @@ fn storm_opens_and_closes() {
         (&Value::from(0.0), &Value::from(0.0))
     );
     assert!(figures["connections per s"].as_f64().expect("a number") > 0.0);
+}
+
+#[test]
+fn refusals_are_told_by_their_status() {
+    const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nfull";
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("ws://{}/v1/ws", listener.local_addr().expect("bound"));
+    // Ends with the test's process.
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // The client may be gone already.
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(REFUSAL);
+        }
+    });
+    let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .args([
+            "storm",
+            "--secs",
+            "0.2",
+            "--inflight",
+            "1",
+            "--against",
+            "gateway",
+            "--json",
+            "--url",
+            &url,
+        ])
+        .output()
+        .expect("the program starts");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one line of JSON");
+    let run = &report["subjects"]["gateway"]["runs"][0];
+    let notes: Vec<&String> = run["notes"].as_object().expect("notes").keys().collect();
+    assert_eq!(
+        notes,
+        ["Upgrading: refused with HTTP/1.1 503 Service Unavailable"]
+    );
+    assert_eq!(run["figures"]["connections per s"], 0.0);
 }
