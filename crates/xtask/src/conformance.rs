@@ -58,9 +58,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     ]);
     // The verdict is in the reports, not in the exit code.
     process::run_within(command.arg("--outdir").arg(&reports).arg(echo_url), LIMIT)?;
-    gateway.stop()?;
     let index = fs::read(reports.join("index.json")).context("kosoku left no reports")?;
-    judge(&serde_json::from_slice(&index)?)
+    judge(&serde_json::from_slice(&index)?)?;
+    gateway.stop()
 }
 
 /// Prints the counts, names each failed case, and fails if there is any.

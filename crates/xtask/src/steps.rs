@@ -22,7 +22,7 @@ pub(crate) enum Step {
     Clippy,
     /// Lints of proto/ (buf, from PyPI).
     Buf,
-    /// Tests in Rust, corpora of the fuzzers included.
+    /// Tests in Rust.
     Rust,
     /// RFC 6455 conformance (kosoku, from PyPI).
     Conformance,
@@ -120,5 +120,36 @@ impl Outcome {
             }
             Err(error) => Self::Failed(format!("{error:#}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_skipped_unless_nothing_may_be() {
+        let missing = || Err(tools::Missing::new("no python3").into());
+        assert!(matches!(Outcome::of(missing(), false), Outcome::Skipped(_)));
+        assert!(matches!(Outcome::of(missing(), true), Outcome::Failed(_)));
+    }
+
+    #[test]
+    fn a_failure_is_never_skipped() {
+        assert!(matches!(
+            Outcome::of(Err(anyhow::anyhow!("broken")), false),
+            Outcome::Failed(_)
+        ));
+        assert!(matches!(Outcome::of(Ok(()), true), Outcome::Passed));
+    }
+
+    #[test]
+    fn the_summary_says_plainly_what_was_skipped_and_why() {
+        let line = describe(
+            Step::Buf,
+            &Outcome::Skipped("no python3".into()),
+            Duration::ZERO,
+        );
+        assert_eq!(line, "buf             SKIPPED (0 s): no python3");
     }
 }

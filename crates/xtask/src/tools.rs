@@ -89,7 +89,15 @@ fn once(home: &Path, list: &str, install: impl FnOnce() -> Result<()>) -> Result
 }
 
 fn attempt(command: &mut Command) -> Result<()> {
-    process::run(command).map_err(|error| Missing(format!("{error:#}")).into())
+    process::run(command).map_err(|error| Missing::new(format!("{error:#}")).into())
+}
+
+// === impl Missing ===
+
+impl Missing {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
 }
 
 #[cfg(test)]
