@@ -169,3 +169,6 @@ async fn publish_stream(
         .await?;
     Ok(answers.into_inner())
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,9 @@ pub(crate) fn run(args: &StormArgs, mut run: Run<'_>) -> Result<Figures> {
         nanos,
     );
     fleet.stop()?;
-    fleet.drain(PATIENCE, Fleet::sent)?;
+    fleet.drain(PATIENCE, |fleet| {
+        fleet.sent().saturating_sub(fleet.local.engine.failed)
+    })?;
     let outcome = fleet.finish()?;
     add_latency(&mut figures, &outcome.latency);
     figures.add(
