@@ -13,12 +13,13 @@ use auth::Verifier;
 use bus::{Bus, Subject, SubscriptionToken};
 use lifecycle::Scope;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::{
     command::CommandHandler,
     config::EdgeConfig,
     fanout::{Fanout, MAX_SHARDS},
-    front::{Listener, VerifyQueue, VerifyTask, WEBSOCKET_PATH, verify_queue},
+    front::{Listener, WEBSOCKET_PATH},
     gateway::{Gateway, ShardHandle, descriptor_budget, random_prefix},
     mailbox::Mailbox,
     metrics::Metrics,
@@ -29,15 +30,9 @@ use crate::{
 pub struct Edge {
     gateway: Arc<Gateway>,
     listener: Listener,
-    seats: Vec<Place>,
+    seats: Vec<Seat>,
     address: SocketAddr,
     commands: SubscriptionToken,
-}
-
-/// What becomes one shard.
-struct Place {
-    seat: Seat,
-    verify: (VerifyQueue, VerifyTask),
 }
 
 /// Why an edge could not be made.
@@ -82,20 +77,12 @@ impl Edge {
         };
         let listener = Listener::bind(config.listen, config.send_buffer_bytes).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let seat = |_| {
-            Ok(Place {
-                seat: Seat::new()?,
-                verify: verify_queue(),
-            })
-        };
-        let seats: Vec<Place> = (0..config.shards)
+        let seat = |_| Seat::new();
+        let seats: Vec<Seat> = (0..config.shards)
             .map(seat)
             .collect::<io::Result<_>>()
             .map_err(EdgeError::Poll)?;
-        let mailboxes: Arc<[Mailbox]> = seats
-            .iter()
-            .map(|place| place.seat.mailbox.clone())
-            .collect();
+        let mailboxes: Arc<[Mailbox]> = seats.iter().map(|seat| seat.mailbox.clone()).collect();
         let shard = |mailbox: &Mailbox| ShardHandle {
             mailbox: mailbox.clone(),
             load: AtomicUsize::new(0),
@@ -107,6 +94,7 @@ impl Edge {
             fanout: Fanout::new(bus.clone(), mailboxes.clone()),
             shards: mailboxes.iter().map(shard).collect(),
             metrics: Metrics::new(),
+            handshakes: Semaphore::new(config.max_handshakes),
             session_prefix: random_prefix(),
             connections: Arc::default(),
             connection_limit,
@@ -146,24 +134,12 @@ impl Edge {
     /// # Errors
     /// If a shard's thread can't be started; nothing is served then.
     pub fn start(self, scope: &Scope) -> Result<(), EdgeError> {
-        for (
-            index,
-            Place {
-                seat,
-                verify: (queue, task),
-            },
-        ) in self.seats.into_iter().enumerate()
-        {
+        for (index, seat) in self.seats.into_iter().enumerate() {
             let gateway = self.gateway.clone();
+            let shard = move || seat.take(index, gateway).run();
             scope
-                .spawn_thread(format!("shard-{index}"), move || {
-                    seat.take(index, gateway, queue).run()
-                })
+                .spawn_thread(format!("shard-{index}"), shard)
                 .map_err(EdgeError::Thread)?;
-            scope.spawn(
-                format!("verify-{index}"),
-                task.run(self.gateway.clone(), index),
-            );
         }
         // A client's handshake that panics takes only itself down.
         let handshakes = scope.contained_child("front");

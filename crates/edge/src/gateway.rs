@@ -10,6 +10,7 @@ use std::{
 
 use auth::{Identity, TokenError, Verifier};
 use bus::Bus;
+use tokio::sync::Semaphore;
 
 use crate::{config::EdgeConfig, fanout::Fanout, mailbox::Mailbox, metrics::Metrics};
 
@@ -22,6 +23,8 @@ pub(crate) struct Gateway {
     pub(crate) fanout: Arc<Fanout>,
     pub(crate) shards: Box<[ShardHandle]>,
     pub(crate) metrics: Metrics,
+    /// HTTP handshakes that may be under way; each holds some 20 KiB.
+    pub(crate) handshakes: Semaphore,
     /// The upper half of every session id made here; random.
     pub(crate) session_prefix: u128,
     /// Connections from accept to their end.

@@ -1,22 +1,27 @@
-//! One socket's HTTP life: a single request that asks for an upgrade. Ends by
-//! handing the socket to a shard, or with an HTTP answer and a close.
+//! One socket's life at the front: a single HTTP request that asks for an
+//! upgrade, then Hello. Ends by handing the socket to a shard, or with an HTTP
+//! answer and a close.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::Service};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
 
 use super::{
+    hello::await_hello,
     listener::ConnectionSlot,
     upgrade::{self, Accepted, Refusal},
 };
 use crate::{
     gateway::Gateway,
-    shard::{Adopted, Mail},
+    shard::{Adopted, Credential, Greeted, Mail},
 };
 
 /// hyper's smallest read buffer; an upgrade request with a token fits well.
@@ -43,80 +48,109 @@ struct Upgrader<'a> {
     verdict: Mutex<Option<Result<Accepted, Refusal>>>,
 }
 
-/// Runs the handshake; the caller bounds it in time.
+/// A socket that got its 101.
+struct Upgraded {
+    stream: TcpStream,
+    /// What the peer sent right behind the HTTP head.
+    unread: Vec<u8>,
+    accepted: Accepted,
+}
+
+/// Runs the handshake, Hello included, within its deadline.
 pub(crate) async fn run(
     gateway: &Arc<Gateway>,
     stream: TcpStream,
     peer: SocketAddr,
     slot: Option<ConnectionSlot>,
-    deadline: Instant,
 ) -> Outcome {
-    let upgrader = Upgrader {
-        gateway,
-        full: slot.is_none(),
-        verdict: Mutex::new(None),
+    let deadline = Instant::now() + gateway.config.handshake_timeout;
+    // Boxed, so that its buffers are not kept while waiting for Hello.
+    let upgrade = Box::pin(upgrade(gateway, stream, slot.is_none()));
+    let Upgraded {
+        mut stream,
+        mut unread,
+        accepted,
+    } = match timeout_at(deadline, upgrade).await {
+        Ok(Ok(upgraded)) => upgraded,
+        Ok(Err(outcome)) => return outcome,
+        Err(_) => return Outcome::TimedOut,
     };
-    let connection = http1::Builder::new()
-        .keep_alive(false)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), upgrader)
-        .without_shutdown()
-        .await;
-    let Ok(parts) = connection else {
+    let Some(slot) = slot else {
+        return Outcome::Refused(Refusal::Full);
+    };
+    let mut greeting = accepted.greeting;
+    if let Greeted::Client {
+        subprotocol,
+        credential: Credential::Absent,
+    } = greeting
+    {
+        let hello = await_hello(gateway, &mut stream, subprotocol, &mut unread);
+        // In vain if it is late: the shard says so to the client.
+        if let Ok(Some(verdict)) = timeout_at(deadline, hello).await {
+            greeting = Greeted::Client {
+                subprotocol,
+                credential: Credential::InHello(verdict),
+            };
+        }
+    }
+    // Through std, so that nothing of the front's reactor stays with it.
+    let Ok(stream) = stream.into_std() else {
         return Outcome::Failed;
     };
-    match (parts.service.verdict.into_inner(), slot) {
-        (Some(Ok(accepted)), Some(slot)) => {
-            let handed = hand_over(
-                gateway,
-                parts.io.into_inner(),
-                &parts.read_buf,
-                peer,
-                slot,
-                accepted,
-                deadline,
-            );
-            if handed.is_ok() {
-                Outcome::Upgraded
-            } else {
-                Outcome::Failed
-            }
-        }
-        (Some(Err(refusal)), _) => {
-            finish(parts.io.into_inner()).await;
-            Outcome::Refused(refusal)
-        }
-        _ => Outcome::Failed,
-    }
-}
-
-/// Gives the socket, with what was read beyond the HTTP head, to the shard that
-/// holds the fewest.
-fn hand_over(
-    gateway: &Gateway,
-    stream: TcpStream,
-    unread: &Bytes,
-    peer: SocketAddr,
-    slot: ConnectionSlot,
-    accepted: Accepted,
-    deadline: Instant,
-) -> io::Result<()> {
-    // Through std, so that nothing of the front's reactor stays with it.
-    let stream = mio::net::TcpStream::from_std(stream.into_std()?);
+    let stream = mio::net::TcpStream::from_std(stream);
+    let deadline = deadline.into_std();
+    let unread = unread.into_boxed_slice();
     let adopted = Adopted {
         stream,
-        // A copy: the original would pin hyper's whole read buffer.
-        unread: Box::from(unread.as_ref()),
+        unread,
         peer,
         slot,
-        greeting: accepted.greeting,
+        greeting,
         deadline,
     };
     gateway
         .least_loaded_shard()
         .mailbox
         .push(Mail::Adopt(Box::new(adopted)));
-    Ok(())
+    Outcome::Upgraded
+}
+
+/// Serves the one HTTP request.
+async fn upgrade(gateway: &Gateway, stream: TcpStream, full: bool) -> Result<Upgraded, Outcome> {
+    // A silent socket shall cost a task and no buffers, so it waits outside.
+    stream.readable().await.map_err(|_| Outcome::Failed)?;
+    let permit = gateway
+        .handshakes
+        .acquire()
+        .await
+        .expect("the semaphore is never closed");
+    let upgrader = Upgrader {
+        gateway,
+        full,
+        verdict: Mutex::new(None),
+    };
+    let parts = http1::Builder::new()
+        .keep_alive(false)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), upgrader)
+        .without_shutdown()
+        .await
+        .map_err(|_| Outcome::Failed)?;
+    drop(permit);
+    let stream = parts.io.into_inner();
+    match parts.service.verdict.into_inner() {
+        // A copy: the original would pin hyper's whole read buffer.
+        Some(Ok(accepted)) => Ok(Upgraded {
+            stream,
+            unread: parts.read_buf.to_vec(),
+            accepted,
+        }),
+        Some(Err(refusal)) => {
+            finish(stream).await;
+            Err(Outcome::Refused(refusal))
+        }
+        None => Err(Outcome::Failed),
+    }
 }
 
 /// Ends a refused connection so that the peer can read the answer.

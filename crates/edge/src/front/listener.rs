@@ -12,13 +12,9 @@ use std::{
 
 use lifecycle::Scope;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::Instant,
-};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::handshake::{self, Outcome};
+use super::handshake;
 use crate::gateway::Gateway;
 
 /// Connections the kernel completes before we accept them.
@@ -67,18 +63,15 @@ impl Listener {
 
     /// Accepts until the scope is cancelled.
     pub(crate) async fn run(self, gateway: Arc<Gateway>, scope: Scope) {
-        let handshakes = Arc::new(Semaphore::new(gateway.config.max_handshakes));
         loop {
-            let permit = handshakes.clone().acquire_owned().await;
-            let permit = permit.expect("the semaphore is never closed");
             let accepted = tokio::select! {
                 () = scope.cancelled() => return,
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let handshake = shake_hands(gateway.clone(), stream, peer, permit);
-                    scope.spawn_cancellable("handshake", handshake);
+                    scope
+                        .spawn_cancellable("handshake", shake_hands(gateway.clone(), stream, peer));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accept failed");
@@ -90,20 +83,10 @@ impl Listener {
 }
 
 /// Brings one socket through the handshake, or lets it go.
-async fn shake_hands(
-    gateway: Arc<Gateway>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    permit: tokio::sync::OwnedSemaphorePermit,
-) {
-    let deadline = Instant::now() + gateway.config.handshake_timeout;
+async fn shake_hands(gateway: Arc<Gateway>, stream: TcpStream, peer: SocketAddr) {
     let slot = ConnectionSlot::take(&gateway.connections, gateway.connection_limit);
-    let handshake = handshake::run(&gateway, stream, peer, slot, deadline.into_std());
-    let outcome = tokio::time::timeout_at(deadline, handshake)
-        .await
-        .unwrap_or(Outcome::TimedOut);
+    let outcome = handshake::run(&gateway, stream, peer, slot).await;
     gateway.metrics.handshake(outcome);
-    drop(permit);
 }
 
 // === impl ConnectionSlot ===

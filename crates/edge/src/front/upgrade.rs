@@ -9,7 +9,10 @@ use hyper::{
 };
 use wire::Subprotocol;
 
-use crate::{gateway::Gateway, shard::Greeted};
+use crate::{
+    gateway::Gateway,
+    shard::{Credential, Greeted},
+};
 
 /// Where clients connect.
 pub(crate) const WEBSOCKET_PATH: &str = "/v1/ws";
@@ -45,7 +48,8 @@ pub(crate) fn decide<B>(
 ) -> Result<(Accepted, Response<Full<Bytes>>), Refusal> {
     let echo = match request.uri().path() {
         WEBSOCKET_PATH => false,
-        ECHO_PATH if gateway.config.echo => true,
+        // Some suites can only be given a host and a port.
+        ECHO_PATH | "/" if gateway.config.echo => true,
         _ => return Err(Refusal::NotFound),
     };
     check_handshake(request)?;
@@ -63,17 +67,16 @@ pub(crate) fn decide<B>(
     let token = token(request);
     // An invalid token is still upgraded: browsers can read a close code but
     // no HTTP status.
-    let identity = token.map(|token| gateway.verify(&token).map(Box::new));
+    let credential = match token {
+        Some(token) => Credential::InRequest(gateway.verify(&token).map(Box::new)),
+        None => Credential::Absent,
+    };
     let response = switch(request, answer)?;
-    Ok((
-        Accepted {
-            greeting: Greeted::Client {
-                subprotocol,
-                identity,
-            },
-        },
-        response,
-    ))
+    let greeting = Greeted::Client {
+        subprotocol,
+        credential,
+    };
+    Ok((Accepted { greeting }, response))
 }
 
 /// Builds the answer to a refused request.

@@ -6,7 +6,6 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use auth::{Identity, TokenError};
 use mio::{Interest, Token};
 use session::{Greeting, Verifying};
 use wire::{CloseCause, ConnectionId, SessionId, Subprotocol, websocket::Reader};
@@ -14,10 +13,19 @@ use wire::{CloseCause, ConnectionId, SessionId, Subprotocol, websocket::Reader};
 use super::{
     Core, Shard,
     connection::{Connection, Flow, Phase, Profile, slot_number},
-    mail::{Adopted, Greeted},
+    mail::{Adopted, Credential, Greeted},
     member,
+    perform::Ending,
 };
-use crate::namespace::ConnectionGrants;
+use crate::{front::Verdict, namespace::ConnectionGrants};
+
+/// How a connection begins, by what the front learned.
+struct Beginning {
+    phase: Phase,
+    subprotocol: Subprotocol,
+    in_request: Option<Verdict>,
+    in_hello: Option<Verdict>,
+}
 
 impl Shard {
     /// Takes over a socket from the front.
@@ -41,22 +49,12 @@ impl Shard {
             greeting,
             deadline,
         } = adopted;
-        let (phase, subprotocol, identity) = match greeting {
-            Greeted::Echo => (Phase::Echo, Subprotocol::Protobuf, None),
-            Greeted::Client {
-                subprotocol,
-                identity: None,
-            } => (Phase::Greeting(Greeting), subprotocol, None),
-            // A token in the upgrade request counts as a Hello with it.
-            Greeted::Client {
-                subprotocol,
-                identity,
-            } => (
-                Phase::Verifying(Verifying::from_upgrade()),
-                subprotocol,
-                identity,
-            ),
-        };
+        let Beginning {
+            phase,
+            subprotocol,
+            in_request,
+            in_hello,
+        } = begin(greeting);
         self.core.generation = self.core.generation.wrapping_add(1);
         let now = self.core.clock.now();
         let left = deadline.saturating_duration_since(Instant::now());
@@ -68,6 +66,7 @@ impl Shard {
             handshake_deadline: now.after(left),
             client_name: Box::default(),
             client_version: Box::default(),
+            verdict: in_hello,
             identity: None,
             _slot: place,
         });
@@ -83,52 +82,31 @@ impl Shard {
         });
         self.core.hub.join(member(slot), subprotocol);
         self.core.counters.opened += 1;
-        if let Some(outcome) = identity {
-            self.admit(slot, outcome);
+        if let Some(verdict) = in_request {
+            self.admit(slot, verdict);
         }
-        self.begin_reading(slot, &unread);
+        for piece in unread.chunks(self.scratch.len()) {
+            self.scratch[..piece.len()].copy_from_slice(piece);
+            self.digest(slot, piece.len());
+        }
         if self.draining {
             self.close(slot, CloseCause::Draining);
         }
     }
 
-    /// Acts on the verdict on a connection's token.
-    pub(super) fn admit(&mut self, slot: usize, outcome: Result<Box<Identity>, TokenError>) {
+    /// Acts on the verdict on a token that came with the upgrade request.
+    fn admit(&mut self, slot: usize, verdict: Verdict) {
         let Self {
             connections, core, ..
         } = self;
         let Some(connection) = connections.get_mut(slot) else {
             return;
         };
-        let identity = match outcome {
-            Ok(identity) => identity,
-            Err(error) => {
-                core.counters.token_refused(&error);
-                return self.close(slot, CloseCause::InvalidToken);
-            }
-        };
-        let Phase::Verifying(verifying) = mem::replace(&mut connection.phase, Phase::Echo) else {
-            unreachable!("a verdict came for a connection that did not wait for one");
-        };
-        core.users.insert(identity.user.clone(), slot_number(slot));
-        let grants = ConnectionGrants {
-            policies: &core.gateway.config.policies,
-            identity: &identity,
-        };
-        let session = verifying.authenticated(&core.session, &grants, &mut core.actions);
-        connection.phase = Phase::Established(session);
-        connection.profile.identity = Some(identity);
-        self.perform(slot);
-    }
-
-    fn begin_reading(&mut self, slot: usize, unread: &[u8]) {
-        if !unread.is_empty() {
-            // Never larger than hyper's read buffer, which is smaller.
-            self.scratch[..unread.len()].copy_from_slice(unread);
-            self.digest(slot, unread.len());
+        let admitted = core.admit(slot, connection, verdict);
+        match admitted.and_then(|()| core.perform(slot, connection)) {
+            Ok(()) => {}
+            Err(ending) => self.end(slot, ending),
         }
-        // New sockets may hold input from before they were registered; epoll
-        // reports that at once, so there is no need to try.
     }
 
     /// Drops the socket and every trace of the connection.
@@ -160,6 +138,32 @@ impl Shard {
 }
 
 impl Core {
+    /// Lets the connection in, if its token is valid.
+    pub(super) fn admit(
+        &mut self,
+        slot: usize,
+        connection: &mut Connection,
+        verdict: Verdict,
+    ) -> Result<(), Ending> {
+        let identity = verdict.map_err(|error| {
+            self.counters.token_refused(&error);
+            CloseCause::InvalidToken
+        })?;
+        let Phase::Verifying(verifying) = mem::replace(&mut connection.phase, Phase::Echo) else {
+            unreachable!("a verdict is for a connection that waits for one");
+        };
+        self.users.insert(identity.user.clone(), slot_number(slot));
+        let policies = &self.gateway.config.policies;
+        let grants = ConnectionGrants {
+            policies,
+            identity: &identity,
+        };
+        let session = verifying.authenticated(&self.session, &grants, &mut self.actions);
+        connection.phase = Phase::Established(session);
+        connection.profile.identity = Some(identity);
+        Ok(())
+    }
+
     /// Unique in the cluster; not a secret: what resumes a session is a ticket.
     fn new_session_id(&self) -> SessionId {
         let within = u128::from(self.generation) << 16 | self.index as u128;
@@ -177,6 +181,31 @@ impl Core {
 
     fn load(&self) -> &std::sync::atomic::AtomicUsize {
         &self.gateway.shards[self.index].load
+    }
+}
+
+fn begin(greeting: Greeted) -> Beginning {
+    let (phase, subprotocol, in_request, in_hello) = match greeting {
+        Greeted::Echo => (Phase::Echo, Subprotocol::Protobuf, None, None),
+        Greeted::Client {
+            subprotocol,
+            credential,
+        } => match credential {
+            Credential::Absent => (Phase::Greeting(Greeting), subprotocol, None, None),
+            Credential::InHello(verdict) => {
+                (Phase::Greeting(Greeting), subprotocol, None, Some(verdict))
+            }
+            Credential::InRequest(verdict) => {
+                let phase = Phase::Verifying(Verifying::from_upgrade());
+                (phase, subprotocol, Some(verdict), None)
+            }
+        },
+    };
+    Beginning {
+        phase,
+        subprotocol,
+        in_request,
+        in_hello,
     }
 }
 

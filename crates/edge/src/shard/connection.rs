@@ -8,7 +8,10 @@ use session::{Established, Greeting, Verifying};
 use wire::{CloseCause, SessionId, Subprotocol, websocket::Reader};
 
 use super::mail::ConnectionKey;
-use crate::{clock::Tick, front::ConnectionSlot};
+use crate::{
+    clock::Tick,
+    front::{ConnectionSlot, Verdict},
+};
 
 /// A socket and everything about it but its outbox, which the hub holds.
 pub(crate) struct Connection {
@@ -34,7 +37,8 @@ pub(crate) struct Connection {
 pub(crate) enum Phase {
     /// Waits for Hello.
     Greeting(Greeting),
-    /// Waits for the verdict on the token; nothing is read meanwhile.
+    /// Has the verdict on the token, which the front verified ahead; gone in the
+    /// same turn.
     Verifying(Verifying),
     /// Serves.
     Established(Established),
@@ -76,6 +80,8 @@ pub(crate) struct Profile {
     pub(crate) handshake_deadline: Tick,
     pub(crate) client_name: Box<str>,
     pub(crate) client_version: Box<str>,
+    /// On the token in the Hello that is about to be read.
+    pub(crate) verdict: Option<Verdict>,
     /// Present from Established on.
     pub(crate) identity: Option<Box<Identity>>,
     /// Gives the connection's place back when it is dropped.

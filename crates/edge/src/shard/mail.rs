@@ -2,22 +2,20 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use auth::{Identity, TokenError};
 use bus::{BusError, Published, Reply};
 use hub::EncodedPublication;
 use wire::{Channel, Subprotocol};
 
-use crate::{command::Query, fanout::Entry, front::ConnectionSlot};
+use crate::{
+    command::Query,
+    fanout::Entry,
+    front::{ConnectionSlot, Verdict},
+};
 
 /// One thing for a shard to do.
 pub(crate) enum Mail {
     /// Take over a socket.
     Adopt(Box<Adopted>),
-    /// A token was verified.
-    Verified {
-        connection: ConnectionKey,
-        outcome: Result<Box<Identity>, TokenError>,
-    },
     /// A channel that this shard asked for flows, or can't.
     Joined {
         channel: Channel,
@@ -63,15 +61,25 @@ pub(crate) struct Adopted {
     pub(crate) deadline: Instant,
 }
 
-/// What the upgrade request said.
+/// What the front learned.
 #[derive(Debug)]
 pub(crate) enum Greeted {
     /// A client of ours.
     Client {
         subprotocol: Subprotocol,
-        /// Present if the request carried a token.
-        identity: Option<Result<Box<Identity>, TokenError>>,
+        credential: Credential,
     },
     /// A conformance suite: send every message back.
     Echo,
+}
+
+/// Where a client's token was, and the verdict on it.
+#[derive(Debug)]
+pub(crate) enum Credential {
+    /// None came, or no Hello did.
+    Absent,
+    /// It came with the upgrade request, which counts as a Hello.
+    InRequest(Verdict),
+    /// It came in the Hello that is about to be read.
+    InHello(Verdict),
 }

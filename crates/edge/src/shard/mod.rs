@@ -28,13 +28,12 @@ use mio::{Events, Poll, Token};
 use session::{Actions, SessionConfig};
 use slab::Slab;
 
-pub(crate) use self::mail::{Adopted, ConnectionKey, Greeted, Mail};
+pub(crate) use self::mail::{Adopted, ConnectionKey, Credential, Greeted, Mail};
 use self::{
     channels::Channels, connection::Connection, query::Deliveries, scan::Scanner, users::Users,
 };
 use crate::{
     clock::Clock,
-    front::VerifyQueue,
     gateway::Gateway,
     mailbox::{Inbox, Mailbox},
     metrics::ShardCounters,
@@ -69,7 +68,6 @@ struct Core {
     index: usize,
     gateway: Arc<Gateway>,
     session: SessionConfig,
-    verify: VerifyQueue,
     hub: Hub,
     channels: Channels,
     users: Users,
@@ -100,12 +98,11 @@ impl Seat {
     }
 
     /// Makes shard number `index` of `gateway`.
-    pub(crate) fn take(self, index: usize, gateway: Arc<Gateway>, verify: VerifyQueue) -> Shard {
+    pub(crate) fn take(self, index: usize, gateway: Arc<Gateway>) -> Shard {
         let config = &gateway.config;
         let core = Core {
             index,
             session: config.session_config(),
-            verify,
             hub: Hub::new(config.outbox),
             channels: Channels::default(),
             users: Users::new(),

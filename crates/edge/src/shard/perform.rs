@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use auth::TokenError;
 use bus::{Outgoing, Request, RequestContext, Subject};
 use session::{Action, Authenticated};
 use wire::{
@@ -18,7 +19,7 @@ use super::{
     mail::Mail,
     member,
 };
-use crate::{fanout::Join, front::Verification, namespace::ConnectionGrants};
+use crate::{fanout::Join, namespace::ConnectionGrants};
 
 /// A connection must end.
 #[derive(Clone, Copy, Debug)]
@@ -119,15 +120,19 @@ impl Core {
             Action::Send(event) => self.hub.send(member(slot), &event, None),
             Action::Welcome => self.welcome(slot, connection),
             Action::Authenticate {
-                token,
+                token: _,
                 client_name,
                 client_version,
             } => {
                 connection.profile.client_name = client_name.into();
                 connection.profile.client_version = client_version.into();
-                let connection = connection.key(slot);
-                let queued = self.verify.try_send(Verification { connection, token });
-                queued.map_err(|_| CloseCause::TooManyConnections)?;
+                // The front verifies every token up to the longest allowed.
+                let verdict = connection.profile.verdict.take();
+                self.admit(
+                    slot,
+                    connection,
+                    verdict.unwrap_or(Err(TokenError::TooLong)),
+                )?;
             }
             Action::Subscribe {
                 id,

@@ -2,7 +2,6 @@
 
 use std::{mem, sync::Arc};
 
-use auth::{Identity, TokenError};
 use bus::{BusError, Published, Reply};
 use hub::EncodedPublication;
 use session::{Actions, Established};
@@ -52,10 +51,6 @@ impl Shard {
                 outcome,
             } => self.published(connection, id, outcome),
             Mail::Adopt(adopted) => self.adopt(*adopted),
-            Mail::Verified {
-                connection,
-                outcome,
-            } => self.verified(connection, outcome),
             Mail::Joined { channel, entry } => self.joined(&channel, entry),
             Mail::Query(query) => self.answer(&query),
             Mail::Drain => self.drain(),
@@ -136,15 +131,6 @@ impl Shard {
         self.tell(key, |session, actions| {
             session.published(id, outcome, actions)
         });
-    }
-
-    fn verified(&mut self, key: ConnectionKey, outcome: Result<Box<Identity>, TokenError>) {
-        if self
-            .connection(key)
-            .is_some_and(|found| matches!(found.phase, Phase::Verifying(_)))
-        {
-            self.admit(key.slot as usize, outcome);
-        }
     }
 
     fn joined(&mut self, channel: &Channel, entry: Result<Entry, BusError>) {

@@ -1,0 +1,140 @@
+//! Waits for the client's Hello and verifies its token, so that no shard spends
+//! the tens of microseconds a signature costs, nor a slot on a silent socket.
+//!
+//! It only looks ahead: the shard reads the same bytes again and judges them by
+//! all the rules. What is no Hello is its business.
+
+use auth::{Identity, TokenError};
+use tokio::{io::AsyncReadExt, net::TcpStream};
+use wire::{
+    Subprotocol,
+    client::client_event::Event,
+    websocket::{Incoming, Reader, ReaderLimits},
+};
+
+use crate::gateway::Gateway;
+
+/// Input looked at for a Hello; twice the longest token.
+const MAX_BYTES: usize = 16 << 10;
+
+/// What the input so far is.
+enum Glance {
+    /// Hello with this token.
+    Token(String),
+    /// The first message is not whole.
+    Unfinished,
+    /// Something that the shard will refuse.
+    Other,
+}
+
+/// The verdict on a Hello's token.
+pub(crate) type Verdict = Result<Box<Identity>, TokenError>;
+
+/// Reads into `input` until there is a Hello in it and verifies its token;
+/// `None`: there will be none. Cancel-safe: `input` holds all that was read.
+pub(crate) async fn await_hello(
+    gateway: &Gateway,
+    stream: &mut TcpStream,
+    subprotocol: Subprotocol,
+    input: &mut Vec<u8>,
+) -> Option<Verdict> {
+    loop {
+        match glance(&gateway.config.websocket, subprotocol, input) {
+            Glance::Token(token) => return Some(gateway.verify(&token).map(Box::new)),
+            Glance::Unfinished if input.len() < MAX_BYTES => {}
+            Glance::Unfinished | Glance::Other => return None,
+        }
+        match stream.read_buf(input).await {
+            Ok(1..) => {}
+            // The shard will find the same, and has a word for it.
+            Ok(0) | Err(_) => return None,
+        }
+    }
+}
+
+fn glance(limits: &ReaderLimits, subprotocol: Subprotocol, input: &[u8]) -> Glance {
+    let mut reader = Reader::default();
+    // A copy, as reading unmasks in place.
+    let mut input = input.to_vec();
+    let mut messages = reader.read(limits, &mut input);
+    let data = loop {
+        match messages.next() {
+            None => return Glance::Unfinished,
+            Some(Ok(Incoming::Text(data) | Incoming::Binary(data))) => break data,
+            Some(Ok(Incoming::Ping(_) | Incoming::Pong(_))) => {}
+            Some(Ok(Incoming::Close(_)) | Err(_)) => return Glance::Other,
+        }
+    };
+    let Ok(message) = subprotocol.decode(data) else {
+        return Glance::Other;
+    };
+    match message
+        .events
+        .into_iter()
+        .next()
+        .and_then(|event| event.event)
+    {
+        Some(Event::Hello(hello)) if !hello.token.is_empty() => Glance::Token(hello.token),
+        _ => Glance::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use wire::{
+        client::{ClientEvent, ClientMessage, Hello, Ping},
+        websocket::{OpCode, client_frame, ping_frame},
+    };
+
+    use super::*;
+
+    const LIMITS: ReaderLimits = ReaderLimits {
+        max_message_bytes: 4096,
+        max_fragments: 4,
+    };
+
+    fn frame(event: Event) -> Vec<u8> {
+        let message = ClientMessage {
+            events: vec![ClientEvent { event: Some(event) }],
+        };
+        let mut frame = Vec::new();
+        client_frame(
+            OpCode::Binary,
+            [1, 2, 3, 4],
+            &message.encode_to_vec(),
+            &mut frame,
+        );
+        frame
+    }
+
+    fn hello(token: &str) -> Vec<u8> {
+        frame(Event::Hello(Box::new(Hello {
+            token: token.into(),
+            ..Hello::default()
+        })))
+    }
+
+    #[test]
+    fn hello_is_found_once_it_is_whole_and_behind_pings() {
+        let mut input = Vec::new();
+        client_frame(OpCode::Ping, [9; 4], b"x", &mut input);
+        input.extend(hello("t.o.k"));
+        for cut in 0..input.len() {
+            let glance = glance(&LIMITS, Subprotocol::Protobuf, &input[..cut]);
+            assert!(matches!(glance, Glance::Unfinished), "cut at {cut}");
+        }
+        let found = glance(&LIMITS, Subprotocol::Protobuf, &input);
+        assert!(matches!(found, Glance::Token(token) if token == "t.o.k"));
+    }
+
+    #[test]
+    fn everything_else_is_left_to_the_shard() {
+        let mut unmasked = Vec::new();
+        ping_frame(b"", &mut unmasked);
+        for input in [frame(Event::Ping(Ping { nonce: 1 })), hello(""), unmasked] {
+            let glance = glance(&LIMITS, Subprotocol::Protobuf, &input);
+            assert!(matches!(glance, Glance::Other));
+        }
+    }
+}
