@@ -1,0 +1,96 @@
+//! What clients say, in a word each.
+
+use bytes::Bytes;
+use wire::client::{
+    Ack, Cancel, ClientEvent, Hello, Ping, Position, Publish, Request, Subscribe, Unsubscribe,
+    client_event::Event,
+};
+
+/// A Hello; an empty `token` means that the upgrade request carried it.
+pub fn hello(token: &str) -> ClientEvent {
+    let hello = Hello {
+        token: token.to_owned(),
+        client_name: "testkit".to_owned(),
+        client_version: "1".to_owned(),
+        ..Hello::default()
+    };
+    event(Event::Hello(hello.into()))
+}
+
+/// A Subscribe that holds no position.
+pub fn subscribe(id: u32, channel: &str) -> ClientEvent {
+    subscribe_at(id, channel, None)
+}
+
+/// A Subscribe that continues from `since`.
+pub fn subscribe_since(id: u32, channel: &str, since: Position) -> ClientEvent {
+    subscribe_at(id, channel, Some(since))
+}
+
+/// An Unsubscribe.
+pub fn unsubscribe(id: u32, channel: &str) -> ClientEvent {
+    let channel = channel.to_owned();
+    event(Event::Unsubscribe(Unsubscribe { id, channel }))
+}
+
+/// A Publish without a key; with `id` zero it is not answered.
+pub fn publish(id: u32, channel: &str, payload: impl Into<Bytes>) -> ClientEvent {
+    let publish = Publish {
+        id,
+        channel: channel.to_owned(),
+        payload: payload.into(),
+        ..Publish::default()
+    };
+    event(Event::Publish(publish))
+}
+
+/// A Request with its route's own deadline.
+pub fn request(id: u32, route: &str, payload: impl Into<Bytes>) -> ClientEvent {
+    request_within(id, route, payload, 0)
+}
+
+/// A Request with a deadline in milliseconds.
+pub fn request_within(
+    id: u32,
+    route: &str,
+    payload: impl Into<Bytes>,
+    deadline_ms: u32,
+) -> ClientEvent {
+    let request = Request {
+        id,
+        route: route.to_owned(),
+        payload: payload.into(),
+        deadline_ms,
+        ..Request::default()
+    };
+    event(Event::Request(request))
+}
+
+/// Gives up on the request with this id.
+pub fn cancel(id: u32) -> ClientEvent {
+    event(Event::Cancel(Cancel { id }))
+}
+
+/// Confirms Direct messages up to an offset.
+pub fn ack(up_to: u64) -> ClientEvent {
+    event(Event::Ack(Ack { up_to }))
+}
+
+/// A Ping event, which a Pong event answers.
+pub fn ping(nonce: u32) -> ClientEvent {
+    event(Event::Ping(Ping { nonce }))
+}
+
+fn subscribe_at(id: u32, channel: &str, since: Option<Position>) -> ClientEvent {
+    let subscribe = Subscribe {
+        id,
+        channel: channel.to_owned(),
+        since,
+        options: None,
+    };
+    event(Event::Subscribe(subscribe))
+}
+
+fn event(event: Event) -> ClientEvent {
+    ClientEvent { event: Some(event) }
+}
