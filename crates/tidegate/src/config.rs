@@ -1,0 +1,294 @@
+//! The configuration: one typed tree, from a TOML file and the environment.
+//!
+//! Every key can also be given as an environment variable: `TIDEGATE_`, then the
+//! path with `__` between levels, e.g. `TIDEGATE_GATEWAY__LISTEN`. Unknown keys are
+//! refused. Everything is validated before a port is bound.
+
+mod auth;
+mod build;
+mod load;
+mod size;
+mod validate;
+
+use std::{net::SocketAddr, time::Duration};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    auth::{AuthConfig, KeyEntry},
+    load::{ConfigError, load},
+    size::Size,
+};
+
+/// Everything a Tidegate process can be told.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The edge: client connections.
+    pub gateway: GatewayConfig,
+    /// The control plane: gRPC.
+    pub control: ControlConfig,
+    /// Metrics and health.
+    pub admin: AdminConfig,
+    /// Logs.
+    pub log: LogConfig,
+    /// Tokens.
+    pub auth: AuthConfig,
+    /// Policies of channels, by the first token of their names. A channel
+    /// outside of all namespaces is refused.
+    pub namespace: Vec<NamespaceConfig>,
+    /// Names that clients may call. Any other is refused.
+    pub route: Vec<RouteConfig>,
+}
+
+/// The edge.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayConfig {
+    /// Name of this gateway, unique in the cluster: letters, digits, `_`, `-`.
+    pub id: String,
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Threads that own connections; 0: one for each core.
+    pub shards: usize,
+    /// Connections held at once; more get HTTP 503. What the process's file
+    /// descriptors allow is a limit as well.
+    pub max_connections: usize,
+    /// Handshakes under way at once. Each costs some 20 KiB until it is done.
+    pub max_handshakes: usize,
+    /// File descriptors that clients never get, so that the bus, gRPC and
+    /// metrics go on working when the process is full.
+    pub reserved_descriptors: u64,
+    /// From accept to a valid Hello: one deadline for all of it.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub handshake_timeout: Duration,
+    /// From the gateway's Close frame until the socket is dropped.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub close_timeout: Duration,
+    /// A link that was silent for so long is pinged; after twice as long it is
+    /// closed. Most load balancers drop links that are silent for 60 s.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub heartbeat: Duration,
+    /// Kernel send buffer per connection; more only hides what waits.
+    pub send_buffer: Size,
+    /// Origins that browsers may come from, e.g. `https://game.example`; `*`
+    /// allows all. The gateway's own host is always allowed, as are clients
+    /// that are no browsers.
+    pub allowed_origins: Vec<String>,
+    /// Give clients that offer no subprotocol `tidegate.v1.protobuf`. Otherwise
+    /// they are refused.
+    pub default_subprotocol: bool,
+    /// Largest message accepted from a client.
+    pub max_message: Size,
+    /// Fragments in one message.
+    pub max_fragments: usize,
+    /// Bytes that may wait for one connection, before the namespace's overflow
+    /// policy acts.
+    pub outbox_bytes: Size,
+    /// Messages that may wait for one connection, likewise.
+    pub outbox_items: usize,
+    /// Subscriptions per connection.
+    pub max_subscriptions: u32,
+    /// Requests and acknowledged publishes under way per connection; while the
+    /// window is full the gateway does not read the socket.
+    pub max_in_flight: u32,
+    /// Longest channel name, in bytes; 255 at most.
+    pub max_channel_bytes: u32,
+    /// Longest deadline a request may ask for.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub max_deadline: Duration,
+    /// Serve `/v1/echo`, which sends every WebSocket message back: for
+    /// conformance suites, never for the internet.
+    pub echo: bool,
+}
+
+/// The control plane.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControlConfig {
+    /// Where backends connect by gRPC. Only loopback, as long as callers can't
+    /// be authenticated.
+    pub listen: SocketAddr,
+    /// Largest gRPC message.
+    pub max_message: Size,
+    /// Batches of one PublishStream that are not answered yet.
+    pub in_flight_batches: usize,
+}
+
+/// Metrics and health.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// Where `/metrics`, `/livez`, `/readyz` and `/startupz` are served.
+    pub listen: SocketAddr,
+}
+
+/// Logs.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// How lines look.
+    pub format: LogFormat,
+    /// What is logged: `info`, or directives such as `info,edge=debug`.
+    pub filter: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    #[default]
+    Json,
+}
+
+/// The policy of a namespace.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NamespaceConfig {
+    /// The first token of its channels.
+    pub name: String,
+    /// Keep a log of each channel; absent: nothing is kept, at most once.
+    pub history: Option<HistoryConfig>,
+    /// What happens to publications for connections that read too slowly.
+    #[serde(default)]
+    pub overflow: Overflow,
+    /// Who may publish.
+    #[serde(default = "server")]
+    pub publish: Access,
+    /// Who may subscribe.
+    #[serde(default = "token")]
+    pub subscribe: Access,
+}
+
+/// How much of each channel is kept: the smaller bound holds.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryConfig {
+    /// Publications per channel.
+    pub messages: usize,
+    /// Age of the oldest.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub age: Duration,
+}
+
+/// What happens to publications for connections that read too slowly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// The oldest are withheld, and the client is told by a Gap.
+    #[default]
+    DropOldest,
+    /// The connection is closed with `slow_consumer`.
+    Disconnect,
+}
+
+/// Who may do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// Only backends.
+    Server,
+    /// Clients whose token says so.
+    Token,
+    /// Every authenticated client, unless its token denies it.
+    Anyone,
+}
+
+/// A name that clients may call.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteConfig {
+    /// What clients call it, e.g. `orders.place`.
+    pub name: String,
+    /// The bus subject its workers serve; absent: `tg.rq.` and the name.
+    pub subject: Option<String>,
+    /// Deadline of requests that name none.
+    #[serde(with = "humantime_serde", default = "five_seconds")]
+    #[schemars(with = "String")]
+    pub deadline: Duration,
+}
+
+// === impl GatewayConfig ===
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            id: "gw1".to_owned(),
+            listen: SocketAddr::from(([0, 0, 0, 0], 7400)),
+            shards: 0,
+            max_connections: 200_000,
+            // At 100 µs of CPU each, a core works through them in under a second.
+            max_handshakes: 4096,
+            reserved_descriptors: 256,
+            handshake_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(5),
+            heartbeat: Duration::from_secs(25),
+            send_buffer: Size::kib(256),
+            allowed_origins: Vec::new(),
+            default_subprotocol: true,
+            max_message: Size::kib(64),
+            max_fragments: 64,
+            outbox_bytes: Size::kib(1024),
+            outbox_items: 1024,
+            max_subscriptions: 128,
+            max_in_flight: 64,
+            max_channel_bytes: 255,
+            max_deadline: Duration::from_secs(60),
+            echo: false,
+        }
+    }
+}
+
+// === impl ControlConfig ===
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7410)),
+            max_message: Size::kib(4096),
+            in_flight_batches: 64,
+        }
+    }
+}
+
+// === impl AdminConfig ===
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7420)),
+        }
+    }
+}
+
+// === impl LogConfig ===
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::default(),
+            filter: "info".to_owned(),
+        }
+    }
+}
+
+fn server() -> Access {
+    Access::Server
+}
+
+fn token() -> Access {
+    Access::Token
+}
+
+fn five_seconds() -> Duration {
+    Duration::from_secs(5)
+}

@@ -1,0 +1,154 @@
+//! From the configuration to what each crate is told.
+
+use std::thread;
+
+use bus::{LogLimits, Pattern, Subject};
+use control::ControlConfig;
+use edge::{EdgeConfig, NamespacePolicy, Policies, RoutePolicy, SessionLimits};
+use hub::{DeliveryPolicy, OutboxLimits};
+use wire::{GatewayId, Subprotocol, websocket::ReaderLimits};
+
+use super::{Access, Config, LogFormat, NamespaceConfig, Overflow, RouteConfig};
+
+/// The subject that a route's workers serve.
+pub(super) fn route_subject(route: &RouteConfig) -> String {
+    route
+        .subject
+        .clone()
+        .unwrap_or_else(|| format!("tg.rq.{}", route.name))
+}
+
+// === impl Config ===
+
+impl Config {
+    /// What the edge is told. Validated configurations only.
+    pub fn edge(&self) -> EdgeConfig {
+        let gateway = &self.gateway;
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let default_subprotocol = gateway.default_subprotocol.then_some(Subprotocol::Protobuf);
+        EdgeConfig {
+            gateway: self.gateway_id(),
+            listen: gateway.listen,
+            shards: if gateway.shards == 0 {
+                cores.min(64)
+            } else {
+                gateway.shards
+            },
+            max_connections: gateway.max_connections,
+            max_handshakes: gateway.max_handshakes,
+            reserved_descriptors: gateway.reserved_descriptors,
+            handshake_timeout: gateway.handshake_timeout,
+            close_timeout: gateway.close_timeout,
+            heartbeat: gateway.heartbeat,
+            send_buffer_bytes: gateway.send_buffer.bytes(),
+            allowed_origins: gateway.allowed_origins.clone(),
+            default_subprotocol,
+            websocket: ReaderLimits {
+                max_message_bytes: gateway.max_message.bytes(),
+                max_fragments: gateway.max_fragments,
+            },
+            outbox: OutboxLimits {
+                bytes: gateway.outbox_bytes.bytes(),
+                items: gateway.outbox_items,
+            },
+            session: SessionLimits {
+                max_subscriptions: gateway.max_subscriptions,
+                max_in_flight: gateway.max_in_flight,
+                max_channel_bytes: gateway.max_channel_bytes,
+                max_deadline: gateway.max_deadline,
+            },
+            policies: self.policies(),
+            echo: gateway.echo,
+        }
+    }
+
+    /// What the control plane is told.
+    pub fn control(&self) -> ControlConfig {
+        ControlConfig {
+            listen: self.control.listen,
+            max_message_bytes: self.control.max_message.bytes(),
+            in_flight_batches: self.control.in_flight_batches,
+            max_channel_bytes: self.gateway.max_channel_bytes as usize,
+            namespaces: self
+                .namespace
+                .iter()
+                .map(|entry| entry.name.clone())
+                .collect(),
+            token_issuer: self.auth.issuer.clone(),
+            token_audience: self.auth.audience.clone(),
+            ..ControlConfig::default()
+        }
+    }
+
+    /// The gateway's name.
+    pub fn gateway_id(&self) -> GatewayId {
+        GatewayId::new(&self.gateway.id).expect("validated")
+    }
+
+    /// The logs to keep, and how much of each.
+    pub fn logs(&self) -> Vec<(Pattern, LogLimits)> {
+        let logs = self.namespace.iter().filter_map(|namespace| {
+            let history = namespace.history?;
+            let limits = LogLimits {
+                messages: history.messages,
+                age: history.age,
+            };
+            let patterns = Pattern::of_namespace(&namespace.name).expect("validated");
+            Some(patterns.map(|pattern| (pattern, limits)))
+        });
+        logs.flatten().collect()
+    }
+
+    fn policies(&self) -> Policies {
+        let namespace = |entry: &NamespaceConfig| (entry.name.as_str().into(), entry.policy());
+        let route = |entry: &RouteConfig| {
+            let subject = Subject::new(&route_subject(entry)).expect("validated");
+            (
+                entry.name.as_str().into(),
+                RoutePolicy {
+                    subject,
+                    deadline: entry.deadline,
+                },
+            )
+        };
+        Policies {
+            namespaces: self.namespace.iter().map(namespace).collect(),
+            routes: self.route.iter().map(route).collect(),
+        }
+    }
+}
+
+// === impl NamespaceConfig ===
+
+impl NamespaceConfig {
+    fn policy(&self) -> NamespacePolicy {
+        let overflow = match self.overflow {
+            Overflow::DropOldest => hub::Overflow::DropOldest,
+            Overflow::Disconnect => hub::Overflow::Disconnect,
+        };
+        NamespacePolicy {
+            publish: self.publish.into(),
+            subscribe: self.subscribe.into(),
+            delivery: DeliveryPolicy { overflow },
+        }
+    }
+}
+
+impl From<LogFormat> for telemetry::LogFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Pretty => Self::Pretty,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
+impl From<Access> for edge::Access {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Server => Self::Server,
+            Access::Token => Self::Token,
+            Access::Anyone => Self::Anyone,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Reads the configuration: defaults, then the file, then the environment.
+
+use std::path::{Path, PathBuf};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml},
+};
+use thiserror::Error;
+
+use super::{Config, validate};
+
+/// The prefix of environment variables; levels are separated by `__`. Those with
+/// one level are the command line's (`TIDEGATE_TOKEN`), not keys.
+const ENV_PREFIX: &str = "TIDEGATE_";
+
+/// Why a configuration can't be used. Ends the process with code 64.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file was named but is not there.
+    #[error("configuration file {} does not exist", .0.display())]
+    Missing(PathBuf),
+    /// A key is unknown, or its value can't be read.
+    #[error("{}", describe(.0))]
+    Invalid(Box<figment::Error>),
+    /// A value can be read but makes no sense.
+    #[error("{key}: {problem}")]
+    Nonsense {
+        /// Path of the key.
+        key: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Reads `file` if given, puts the environment over it, and validates.
+pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
+    let mut figment = Figment::new();
+    if let Some(file) = file {
+        if !file.exists() {
+            return Err(ConfigError::Missing(file.to_path_buf()));
+        }
+        figment = figment.merge(Toml::file_exact(file));
+    }
+    let environment = Env::prefixed(ENV_PREFIX)
+        .filter(|key| key.as_str().contains("__"))
+        .split("__");
+    let config: Config = figment
+        .merge(environment)
+        .extract()
+        .map_err(|error| ConfigError::Invalid(Box::new(error)))?;
+    validate::check(&config)?;
+    Ok(config)
+}
+
+/// One line per problem, each with the key and where it came from.
+fn describe(error: &figment::Error) -> String {
+    let line = |error: figment::Error| {
+        let key = error.path.join(".");
+        let source = error
+            .metadata
+            .as_ref()
+            .map(|from| format!(" (in {})", from.name));
+        let source = source.unwrap_or_default();
+        if key.is_empty() {
+            format!("{}{source}", error.kind)
+        } else {
+            format!("{key}: {}{source}", error.kind)
+        }
+    };
+    error
+        .clone()
+        .into_iter()
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        let config: Config = Figment::new()
+            .merge(Toml::string(text))
+            .extract()
+            .map_err(|error| ConfigError::Invalid(Box::new(error)))?;
+        validate::check(&config)?;
+        Ok(config)
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = parse("[gateway]\nlisten_port = 1\n").expect_err("unknown key");
+        assert!(error.to_string().contains("listen_port"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_value_names_its_key() {
+        let error = parse("[gateway]\nmax_message = \"many\"\n").expect_err("bad size");
+        assert!(error.to_string().contains("gateway.max_message"), "{error}");
+    }
+
+    #[test]
+    fn a_namespace_may_not_stand_twice() {
+        let error =
+            parse("[[namespace]]\nname = \"a\"\n[[namespace]]\nname = \"a\"\n").expect_err("twice");
+        assert!(error.to_string().starts_with("namespace.a"), "{error}");
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        parse("").expect("defaults");
+    }
+}

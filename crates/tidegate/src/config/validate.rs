@@ -1,0 +1,105 @@
+//! What a type can't say: bounds, grammar, and keys that must agree.
+
+use std::{collections::HashSet, time::Duration};
+
+use bus::Subject;
+use wire::{Channel, GatewayId, MAX_CHANNEL_BYTES};
+
+use super::{Config, ConfigError, GatewayConfig, NamespaceConfig, RouteConfig};
+
+/// Checks what the types leave open.
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+    gateway(&config.gateway)?;
+    positive(
+        "control.in_flight_batches",
+        config.control.in_flight_batches,
+    )?;
+    let mut names = HashSet::new();
+    for entry in &config.namespace {
+        namespace(entry, &mut names)?;
+    }
+    let mut names = HashSet::new();
+    for entry in &config.route {
+        route(entry, &mut names)?;
+    }
+    Ok(())
+}
+
+fn gateway(gateway: &GatewayConfig) -> Result<(), ConfigError> {
+    if GatewayId::new(&gateway.id).is_none() {
+        return nonsense("gateway.id", "must be letters, digits, _ and - only");
+    }
+    if gateway.shards > 64 {
+        return nonsense("gateway.shards", "at most 64 are possible");
+    }
+    positive("gateway.max_connections", gateway.max_connections)?;
+    positive("gateway.max_handshakes", gateway.max_handshakes)?;
+    positive("gateway.max_message", gateway.max_message.bytes())?;
+    positive("gateway.max_fragments", gateway.max_fragments)?;
+    positive("gateway.outbox_items", gateway.outbox_items)?;
+    positive("gateway.max_in_flight", gateway.max_in_flight as usize)?;
+    if gateway.outbox_bytes.bytes() < 4096 {
+        return nonsense("gateway.outbox_bytes", "must be 4KiB at least");
+    }
+    if gateway.heartbeat < Duration::from_secs(1) {
+        return nonsense("gateway.heartbeat", "must be 1s at least");
+    }
+    if gateway.handshake_timeout.is_zero() {
+        return nonsense("gateway.handshake_timeout", "must not be zero");
+    }
+    match gateway.max_channel_bytes as usize {
+        1..=MAX_CHANNEL_BYTES => Ok(()),
+        _ => nonsense("gateway.max_channel_bytes", "must be 1 to 255"),
+    }
+}
+
+fn namespace<'a>(
+    entry: &'a NamespaceConfig,
+    names: &mut HashSet<&'a str>,
+) -> Result<(), ConfigError> {
+    let key = format!("namespace.{}", entry.name);
+    let one_token = !entry.name.contains('.');
+    if !one_token || Channel::parse(&entry.name, MAX_CHANNEL_BYTES).is_err() {
+        return nonsense(&key, "a name is one token of letters, digits, _ and -");
+    }
+    if !names.insert(&entry.name) {
+        return nonsense(&key, "is there twice");
+    }
+    match entry.history {
+        Some(history) if history.messages == 0 || history.age.is_zero() => nonsense(
+            &format!("{key}.history"),
+            "keeps nothing; leave it out instead",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn route<'a>(entry: &'a RouteConfig, names: &mut HashSet<&'a str>) -> Result<(), ConfigError> {
+    let key = format!("route.{}", entry.name);
+    if !names.insert(&entry.name) {
+        return nonsense(&key, "is there twice");
+    }
+    if entry.deadline.is_zero() {
+        return nonsense(&format!("{key}.deadline"), "must not be zero");
+    }
+    let subject = super::build::route_subject(entry);
+    match Subject::new(&subject) {
+        Ok(_) => Ok(()),
+        Err(error) => nonsense(&format!("{key}.subject"), &error.to_string()),
+    }
+}
+
+fn positive(key: &str, value: usize) -> Result<(), ConfigError> {
+    if value == 0 {
+        nonsense(key, "must not be zero")
+    } else {
+        Ok(())
+    }
+}
+
+fn nonsense(key: &str, problem: &str) -> Result<(), ConfigError> {
+    Err(ConfigError::Nonsense {
+        key: key.to_owned(),
+        problem: problem.to_owned(),
+    })
+}

@@ -1,0 +1,222 @@
+//! `tidegate dev`: everything in one process on the in-memory bus, with demo
+//! namespaces, a demo token and an echo worker. Needs nothing but the binary.
+
+use std::{
+    io::{IsTerminal, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Result;
+use auth::NewToken;
+use lifecycle::Signals;
+use wire::UserId;
+use worker::{Request, Worker};
+
+use crate::{
+    config::{
+        Access, Config, HistoryConfig, LogFormat, NamespaceConfig, Overflow, RouteConfig, load,
+    },
+    node::Node,
+};
+
+/// How long the demo token lasts.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Who the demo token speaks for.
+const DEMO_USER: &str = "demo";
+
+/// What `tidegate dev` can be told.
+#[derive(Clone, Debug, Default)]
+pub struct DevOptions {
+    /// Port for clients; 0 takes a free one, absent: as configured (7400).
+    pub client_port: Option<u16>,
+    /// Port for gRPC, likewise (7410).
+    pub grpc_port: Option<u16>,
+    /// Port for metrics and health, likewise (7420).
+    pub admin_port: Option<u16>,
+    /// Print one line of JSON instead of text.
+    pub json: bool,
+    /// Serve `/v1/echo` for conformance suites.
+    pub echo: bool,
+    /// A configuration to start from; its namespaces and routes come on top of
+    /// the demo's.
+    pub config: Option<PathBuf>,
+}
+
+/// A running development node.
+#[derive(Debug)]
+pub struct DevNode {
+    /// The node itself.
+    pub node: Node,
+    /// A token that may do everything the demo namespaces allow.
+    pub token: String,
+}
+
+/// Runs until SIGTERM or Ctrl-C; a second signal ends at once.
+pub async fn run(options: DevOptions) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    let config = configuration(&options)?;
+    telemetry::init_tracing(config.log.format.into(), &config.log.filter)?;
+    let DevNode { node, token } = start_with(&config).await?;
+    if options.json {
+        announce_json(&node, &token)?;
+    } else {
+        announce(&node, &token)?;
+    }
+    tokio::select! {
+        signal = signals.next() => tracing::info!(%signal, "stopping"),
+        () = node.scope().cancelled() => tracing::error!("a part of the node failed"),
+    }
+    tokio::select! {
+        stopped = node.stop() => stopped,
+        signal = signals.next() => anyhow::bail!("{signal} again: ended without draining"),
+    }
+}
+
+/// Starts a development node in this process; for examples and tests.
+pub async fn start(options: &DevOptions) -> Result<DevNode> {
+    start_with(&configuration(options)?).await
+}
+
+async fn start_with(config: &Config) -> Result<DevNode> {
+    let node = Node::start(config).await?;
+    let echo =
+        Worker::new("demo").on_sync("echo", |request: &Request| Ok(request.payload().clone()));
+    let scope = node.scope().clone();
+    let stop = scope.clone();
+    scope.spawn(
+        "echo-worker",
+        echo.run(node.bus().clone(), async move { stop.cancelled().await }),
+    );
+    let token = demo_token(config)?;
+    Ok(DevNode { node, token })
+}
+
+/// The configuration file, if any, with everything the demo needs on top.
+fn configuration(options: &DevOptions) -> Result<Config> {
+    let mut config = load(options.config.as_deref())?;
+    let local = |listen: &mut SocketAddr, port: Option<u16>| {
+        listen.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        listen.set_port(port.unwrap_or(listen.port()));
+    };
+    local(&mut config.gateway.listen, options.client_port);
+    local(&mut config.control.listen, options.grpc_port);
+    local(&mut config.admin.listen, options.admin_port);
+    config.gateway.echo |= options.echo;
+    if options.config.is_none() {
+        // Pages of any local web server may try it.
+        config.gateway.allowed_origins.push("*".to_owned());
+        config.log.format = LogFormat::Pretty;
+        if std::env::var_os("TIDEGATE_LOG__FILTER").is_none() {
+            config.log.filter = "warn".to_owned();
+        }
+    }
+    config.auth.add_generated_key()?;
+    for namespace in demo_namespaces() {
+        if config
+            .namespace
+            .iter()
+            .all(|own| own.name != namespace.name)
+        {
+            config.namespace.push(namespace);
+        }
+    }
+    for route in demo_routes() {
+        if config.route.iter().all(|own| own.name != route.name) {
+            config.route.push(route);
+        }
+    }
+    Ok(config)
+}
+
+/// `echo` for the built-in worker, `orders.place` for the example.
+fn demo_routes() -> [RouteConfig; 2] {
+    let route = |name: &str, subject: &str| RouteConfig {
+        name: name.to_owned(),
+        subject: Some(subject.to_owned()),
+        deadline: Duration::from_secs(5),
+    };
+    [
+        route("echo", "tg.rq.demo.echo"),
+        route("orders.place", "tg.rq.orders.place"),
+    ]
+}
+
+/// `demo` for anything, `chat` with a little history, `market` for backends.
+fn demo_namespaces() -> [NamespaceConfig; 3] {
+    let namespace = |name: &str, history, publish| NamespaceConfig {
+        name: name.to_owned(),
+        history,
+        overflow: Overflow::DropOldest,
+        publish,
+        subscribe: Access::Anyone,
+    };
+    let history = Some(HistoryConfig {
+        messages: 100,
+        age: Duration::from_secs(3600),
+    });
+    [
+        namespace("demo", None, Access::Anyone),
+        namespace("chat", history, Access::Anyone),
+        namespace("market", history, Access::Server),
+    ]
+}
+
+fn demo_token(config: &Config) -> Result<String> {
+    let signer = config
+        .auth
+        .signer()?
+        .expect("a development node has a signing key");
+    let user = UserId::new(DEMO_USER).expect("valid");
+    let (token, _expires_at) =
+        signer.issue(&NewToken::new(user, TOKEN_LIFETIME), SystemTime::now());
+    Ok(token)
+}
+
+fn announce_json(node: &Node, token: &str) -> Result<()> {
+    let line = serde_json::json!({
+        "client_url": node.client_url(),
+        "echo_url": node.client_url().replace("/v1/ws", "/v1/echo"),
+        "grpc_url": node.grpc_url(),
+        "admin_url": node.admin_url(),
+        "token": token,
+        "pid": std::process::id(),
+    });
+    writeln!(std::io::stdout().lock(), "{line}")?;
+    Ok(())
+}
+
+fn announce(node: &Node, token: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let (bold, dim, plain) = if out.is_terminal() {
+        ("\x1b[1m", "\x1b[2m", "\x1b[0m")
+    } else {
+        ("", "", "")
+    };
+    let (url, grpc, admin) = (node.client_url(), node.grpc_url(), node.admin_url());
+    let authority = grpc.trim_start_matches("http://");
+    writeln!(
+        out,
+        "\
+{bold}Tidegate is running{plain} {dim}(development node: in-memory bus, nothing is kept){plain}
+
+  clients   {url}
+  gRPC      {grpc}
+  metrics   {admin}/metrics
+
+{bold}A token for user `{DEMO_USER}`{plain}, valid for 12 hours
+  {token}
+
+{bold}Try in another terminal{plain}
+  tidegate subscribe demo.hello
+  tidegate publish demo.hello 'Hello, tide!'
+  tidegate request echo 'Is anybody there?'
+  {dim}grpcurl -plaintext -d '{{\"publication\":{{\"channel\":\"demo.hello\",\"payload\":\"aGk=\"}}}}' \\
+    {authority} tidegate.control.v1.PublishService/Publish{plain}
+
+Ctrl-C stops it."
+    )?;
+    Ok(())
+}

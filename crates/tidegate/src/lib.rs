@@ -1,0 +1,8 @@
+//! Tidegate as a library: its configuration, and how the parts are wired.
+//!
+//! The binary is a thin layer over [`node`]; tests and examples start the same
+//! node in their own process.
+
+pub mod config;
+pub mod dev;
+pub mod node;
