@@ -170,8 +170,12 @@ fn demo_token(config: &Config) -> Result<String> {
         .signer()?
         .expect("a development node has a signing key");
     let user = UserId::new(DEMO_USER).expect("valid");
-    let (token, _expires_at) =
-        signer.issue(&NewToken::new(user, TOKEN_LIFETIME), SystemTime::now());
+    let token = NewToken {
+        issuer: config.auth.issuer.clone(),
+        audience: config.auth.audience.clone(),
+        ..NewToken::new(user, TOKEN_LIFETIME)
+    };
+    let (token, _expires_at) = signer.issue(&token, SystemTime::now());
     Ok(token)
 }
 
