@@ -1,1 +1,28 @@
-//! The gRPC services of the control plane.
+//! The control plane: how backend services publish to channels, send to users,
+//! see who is connected and issue tokens, by gRPC.
+//!
+//! [`Control`] serves `tidegate.control.v1` with health and reflection. It holds
+//! no state of its own: publications go to the bus, and everything that concerns
+//! connections is asked of the gateways that a [`Directory`] names. Replicas are
+//! equal. [`client`] is the way in for Rust callers.
+
+pub mod client;
+
+mod auth;
+mod config;
+mod connections;
+mod deadline;
+mod gateways;
+mod generated;
+mod metrics;
+mod publish;
+mod publish_batch;
+mod publish_stream;
+mod send;
+mod server;
+mod socket;
+mod status;
+
+pub use config::ControlConfig;
+pub use gateways::Directory;
+pub use server::{Control, ControlDeps, ControlError};
