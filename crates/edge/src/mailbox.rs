@@ -73,9 +73,20 @@ impl Mailbox {
     pub(crate) fn push(&self, mail: Mail) {
         let mut queue = self.0.queue.lock();
         queue.mail.push(mail);
-        let wake = mem::take(&mut queue.asleep);
+        let asleep = mem::take(&mut queue.asleep);
         drop(queue);
-        self.wake_if(wake);
+        self.wake_if(asleep);
+    }
+
+    /// Queues without waking the shard: [`Self::wake`] must follow.
+    pub(crate) fn push_quietly(&self, mail: Mail) {
+        self.0.queue.lock().mail.push(mail);
+    }
+
+    /// Wakes the shard if it sleeps.
+    pub(crate) fn wake(&self) {
+        let asleep = mem::take(&mut self.0.queue.lock().asleep);
+        self.wake_if(asleep);
     }
 
     /// Queues a publication, or counts it as lost.
