@@ -124,9 +124,11 @@ impl Control {
         let router = router(&self.config, self.deps, &health, shutdown.clone());
         report(&health, ServingStatus::Serving).await;
 
+        // One caller's connection must not bring the process down.
+        let callers = scope.contained_child("callers");
         let incoming = TcpIncoming::from(self.listener)
             .with_nodelay(Some(true))
-            .map(|stream| stream.map(|stream| Socket::new(stream, &scope, &cut)));
+            .map(|stream| stream.map(|stream| Socket::new(stream, &callers, &cut)));
         let stop = async {
             scope.cancelled().await;
             report(&health, ServingStatus::NotServing).await;

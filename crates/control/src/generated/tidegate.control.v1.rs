@@ -304,7 +304,8 @@ pub mod connection_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Live connections of the cluster.
+    /// Live connections of the cluster. A call fails with UNAVAILABLE or
+    /// DEADLINE_EXCEEDED if a gateway that it concerns gives no answer.
     #[derive(Debug, Clone)]
     pub struct ConnectionServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -542,7 +543,8 @@ pub mod connection_service_server {
             tonic::Status,
         >;
     }
-    /// Live connections of the cluster.
+    /// Live connections of the cluster. A call fails with UNAVAILABLE or
+    /// DEADLINE_EXCEEDED if a gateway that it concerns gives no answer.
     #[derive(Debug)]
     pub struct ConnectionServiceServer<T> {
         inner: Arc<T>,
@@ -862,7 +864,8 @@ pub mod publish_service_client {
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
     /// Publishes to channels. Publications of one stream or one batch keep their
-    /// order in each channel.
+    /// order in each channel. A batch holds at most 10000; a longer one fails the
+    /// call with INVALID_ARGUMENT.
     #[derive(Debug, Clone)]
     pub struct PublishServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -989,7 +992,8 @@ pub mod publish_service_client {
         /// The fast path: a stream of batches. Each batch is answered by one
         /// PublishStreamResponse with its sequence; answers come in the order of the
         /// batches. The server takes at most a bounded number of batches that it has
-        /// not answered, and HTTP/2 flow control holds back the rest.
+        /// not answered, and HTTP/2 flow control holds back the rest. When the server
+        /// stops, it answers what it took and ends the stream with UNAVAILABLE.
         pub async fn publish_stream(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -1066,7 +1070,8 @@ pub mod publish_service_server {
         /// The fast path: a stream of batches. Each batch is answered by one
         /// PublishStreamResponse with its sequence; answers come in the order of the
         /// batches. The server takes at most a bounded number of batches that it has
-        /// not answered, and HTTP/2 flow control holds back the rest.
+        /// not answered, and HTTP/2 flow control holds back the rest. When the server
+        /// stops, it answers what it took and ends the stream with UNAVAILABLE.
         async fn publish_stream(
             &self,
             request: tonic::Request<
@@ -1078,7 +1083,8 @@ pub mod publish_service_server {
         >;
     }
     /// Publishes to channels. Publications of one stream or one batch keep their
-    /// order in each channel.
+    /// order in each channel. A batch holds at most 10000; a longer one fails the
+    /// call with INVALID_ARGUMENT.
     #[derive(Debug)]
     pub struct PublishServiceServer<T> {
         inner: Arc<T>,
@@ -1416,7 +1422,9 @@ pub mod send_service_client {
             self
         }
         /// Sends to all connections of a user or to one connection. Fails with
-        /// NOT_FOUND when nobody is there.
+        /// NOT_FOUND when nobody is there. While a gateway can't be asked or does not
+        /// answer in time, "nobody" is not certain: without any receipt the call then
+        /// fails with UNAVAILABLE or DEADLINE_EXCEEDED.
         pub async fn send(
             &mut self,
             request: impl tonic::IntoRequest<::wire::control::SendRequest>,
@@ -1457,7 +1465,9 @@ pub mod send_service_server {
     #[async_trait]
     pub trait SendService: std::marker::Send + std::marker::Sync + 'static {
         /// Sends to all connections of a user or to one connection. Fails with
-        /// NOT_FOUND when nobody is there.
+        /// NOT_FOUND when nobody is there. While a gateway can't be asked or does not
+        /// answer in time, "nobody" is not certain: without any receipt the call then
+        /// fails with UNAVAILABLE or DEADLINE_EXCEEDED.
         async fn send(
             &self,
             request: tonic::Request<::wire::control::SendRequest>,

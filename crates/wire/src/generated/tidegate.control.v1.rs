@@ -4,14 +4,15 @@ pub struct IssueTokenRequest {
     /// The subject: who the client will be.
     #[prost(string, tag = "1")]
     pub user: ::prost::alloc::string::String,
-    /// Absent: one hour.
+    /// 1 s to 24 h; absent: one hour.
     #[prost(message, optional, tag = "2")]
     pub lifetime: ::core::option::Option<::prost_types::Duration>,
     /// Patterns of channels the client may subscribe to; empty: as the
     /// namespaces allow.
     #[prost(string, repeated, tag = "3")]
     pub subscribe: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Patterns of channels the client may publish to.
+    /// Patterns of channels the client may publish to; empty: as the namespaces
+    /// allow.
     #[prost(string, repeated, tag = "4")]
     pub publish: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -174,6 +175,7 @@ impl ::prost::Name for CountConnectionsRequest {
 pub struct CountConnectionsResponse {
     #[prost(uint64, tag = "1")]
     pub connections: u64,
+    /// A user on several gateways counts once for each.
     #[prost(uint64, tag = "2")]
     pub users: u64,
 }
@@ -220,7 +222,7 @@ impl ::prost::Name for DisconnectRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DisconnectResponse {
-    /// Connections closed.
+    /// Connections closed; zero if none was there.
     #[prost(uint64, tag = "1")]
     pub count: u64,
 }
@@ -430,7 +432,8 @@ pub struct SendRequest {
     pub payload: ::prost::bytes::Bytes,
     #[prost(enumeration = "DeliveryLevel", tag = "4")]
     pub level: i32,
-    /// How long to wait for the level; absent: 5 s. The call's own deadline holds too.
+    /// How long to wait for the level, at most 60 s; absent: 5 s. The call's own
+    /// deadline holds too.
     #[prost(message, optional, tag = "5")]
     pub timeout: ::core::option::Option<::prost_types::Duration>,
     #[prost(oneof = "send_request::Target", tags = "1, 2")]
@@ -474,6 +477,8 @@ impl ::prost::Name for SendResponse {
 /// What became of the message at one connection.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SendReceipt {
+    /// Empty, with failure "timeout": a gateway gave no answer, so what its
+    /// connections got is not known.
     #[prost(string, tag = "1")]
     pub connection_id: ::prost::alloc::string::String,
     /// The level reached.
