@@ -132,7 +132,6 @@ async fn upgrade(gateway: &Gateway, stream: TcpStream, full: bool) -> Result<Upg
         verdict: Mutex::new(None),
     };
     let parts = http1::Builder::new()
-        .keep_alive(false)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), upgrader)
         .without_shutdown()

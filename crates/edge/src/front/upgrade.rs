@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, RETRY_AFTER},
+    header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, RETRY_AFTER},
 };
 use wire::Subprotocol;
 
@@ -86,6 +86,9 @@ pub(crate) fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
     *response.status_mut() = refusal.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // One request a connection. Said here and not by a switch of the HTTP
+    // server, which would say it beside `upgrade` as well: clients refuse that.
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
     match refusal {
         Refusal::Full => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("5"))),
         Refusal::Version => {
