@@ -1,0 +1,162 @@
+//! The chain of one channel, or of the mailbox: each message names the offset
+//! before it, and the client checks that it holds that one.
+
+use wire::client::{Position, Verdict};
+
+/// What a subscription holds of its channel.
+#[derive(Debug, Default)]
+pub(crate) struct Chain {
+    epoch: String,
+    /// Offset of the newest publication seen; `None`: the channel keeps no log,
+    /// as far as is known.
+    last: Option<u64>,
+    /// Up to here the gateway itself has reported what is missing.
+    reported_to: u64,
+    /// Up to here publications are a snapshot, not a chain; zero: none is under
+    /// way.
+    snapshot_to: u64,
+}
+
+/// How a publication fits.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// It follows.
+    InOrder,
+    /// It was delivered before.
+    Duplicate,
+    /// Publications from the first to the second offset, inclusive, never came.
+    Broken(u64, u64),
+}
+
+// === impl Chain ===
+
+impl Chain {
+    /// What to ask for when subscribing again.
+    pub(crate) fn position(&self) -> Option<Position> {
+        self.last.map(|offset| Position {
+            epoch: self.epoch.clone(),
+            offset,
+        })
+    }
+
+    /// Begins anew, or goes on where it was if everything missed will follow.
+    pub(crate) fn subscribed(&mut self, verdict: Verdict, position: Option<Position>) {
+        let position = position.unwrap_or_default();
+        let recovered = verdict == Verdict::Recovered && self.last.is_some();
+        if !recovered {
+            let keeps_log = !position.epoch.is_empty();
+            self.last = keeps_log.then_some(position.offset);
+            self.snapshot_to = position.offset;
+        }
+        self.reported_to = 0;
+        self.epoch = position.epoch;
+    }
+
+    /// Takes note of what the gateway says it withheld.
+    pub(crate) fn reported(&mut self, to: u64) {
+        self.reported_to = self.reported_to.max(to);
+    }
+
+    /// Takes the next message, which has a key or not.
+    pub(crate) fn next(&mut self, offset: u64, previous: u64, keyed: bool) -> Fit {
+        if offset == 0 || offset <= self.snapshot_to {
+            return Fit::InOrder;
+        }
+        self.snapshot_to = 0;
+        let Some(last) = self.last else {
+            self.last = Some(offset);
+            return Fit::InOrder;
+        };
+        if offset <= last {
+            // Channels that conflate deliver the values of different keys in any
+            // order, so an old offset with a key may well be news.
+            return match keyed {
+                true => Fit::InOrder,
+                false => Fit::Duplicate,
+            };
+        }
+        self.last = Some(offset);
+        let held = last.max(self.reported_to);
+        match previous > held {
+            true => Fit::Broken(held + 1, previous),
+            false => Fit::InOrder,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain_at(offset: u64) -> Chain {
+        let mut chain = Chain::default();
+        chain.subscribed(Verdict::Fresh, Some(position(offset)));
+        chain
+    }
+
+    fn position(offset: u64) -> Position {
+        Position {
+            epoch: "e".into(),
+            offset,
+        }
+    }
+
+    #[test]
+    fn offsets_need_not_be_contiguous() {
+        let mut chain = chain_at(5);
+        assert_eq!(chain.next(9, 5, false), Fit::InOrder);
+        assert_eq!(chain.next(10, 9, false), Fit::InOrder);
+        assert_eq!(chain.position(), Some(position(10)));
+    }
+
+    #[test]
+    fn a_missing_predecessor_breaks_the_chain_once() {
+        let mut chain = chain_at(5);
+        assert_eq!(chain.next(8, 7, false), Fit::Broken(6, 7));
+        assert_eq!(chain.next(9, 8, false), Fit::InOrder);
+    }
+
+    #[test]
+    fn what_the_gateway_reported_is_no_break() {
+        let mut chain = chain_at(5);
+        chain.reported(7);
+        assert_eq!(chain.next(8, 7, false), Fit::InOrder);
+        let mut chain = chain_at(5);
+        chain.reported(6);
+        assert_eq!(chain.next(8, 7, false), Fit::Broken(7, 7));
+    }
+
+    #[test]
+    fn a_snapshot_is_not_checked_and_what_follows_it_is() {
+        let mut chain = chain_at(5);
+        assert_eq!(chain.next(3, 1, false), Fit::InOrder);
+        assert_eq!(chain.next(5, 4, false), Fit::InOrder);
+        assert_eq!(chain.next(6, 5, false), Fit::InOrder);
+        assert_eq!(chain.next(5, 4, false), Fit::Duplicate);
+    }
+
+    #[test]
+    fn recovery_goes_on_from_what_was_held() {
+        let mut chain = chain_at(5);
+        chain.subscribed(Verdict::Recovered, Some(position(9)));
+        assert_eq!(chain.next(7, 5, false), Fit::InOrder);
+        assert_eq!(chain.next(9, 7, false), Fit::InOrder);
+        assert_eq!(chain.next(11, 10, false), Fit::Broken(10, 10));
+    }
+
+    #[test]
+    fn keys_may_come_in_any_order() {
+        let mut chain = chain_at(5);
+        assert_eq!(chain.next(7, 5, true), Fit::InOrder);
+        assert_eq!(chain.next(6, 5, true), Fit::InOrder);
+        assert_eq!(chain.position(), Some(position(7)));
+    }
+
+    #[test]
+    fn a_channel_without_a_log_has_no_chain() {
+        let mut chain = Chain::default();
+        chain.subscribed(Verdict::Fresh, None);
+        assert_eq!(chain.next(0, 0, false), Fit::InOrder);
+        assert_eq!(chain.position(), None);
+    }
+}

@@ -1,0 +1,352 @@
+//! The handle of a client.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
+use wire::client::{self as proto, ErrorCode};
+
+use crate::{
+    builder::{Builder, Config},
+    connection::{Connection, Signals},
+    direct::{self, DirectMessages},
+    error::Error,
+    in_flight::{Operation, Reply, Subscribing},
+    queue::Queue,
+    state::{Ending, State},
+    subscription::Subscription,
+};
+
+/// Operations that may wait for the connection's task; more callers wait outside.
+const WAITING_OPERATIONS: usize = 256;
+
+/// What a request's deadline is stretched by on this side, so that the gateway's
+/// answer, which says more, has time to arrive.
+const DEADLINE_GRACE: Duration = Duration::from_secs(1);
+
+/// A client of a gateway cluster: one connection, made again whenever it is lost.
+///
+/// Cheap to clone; all clones share the connection. Dropping the last clone,
+/// subscription and stream of direct messages closes it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    handle: Arc<Handle>,
+}
+
+/// How to publish.
+#[derive(Clone, Debug, Default)]
+pub struct PublishOptions {
+    /// Key for channels that deliver the latest value of each key.
+    pub key: String,
+    /// A publication with an id that the log has seen lately is not stored again.
+    /// With an id it is sent again by itself after a reconnect.
+    pub publication_id: String,
+}
+
+/// The bus has the publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Offset in the channel; zero: the channel keeps no log.
+    pub offset: u64,
+}
+
+/// How to subscribe.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SubscribeOptions {
+    /// At most so many publications per second and key; zero: all of them.
+    pub max_per_second: u32,
+    /// Deliver the latest publication (of each key) at once.
+    pub latest: bool,
+}
+
+/// How to call a route.
+#[derive(Clone, Debug, Default)]
+pub struct RequestOptions {
+    /// How long the answer is of interest; `None`: the route's default. Counts
+    /// from the call on, time without a connection included.
+    pub deadline: Option<Duration>,
+    /// With a key the first reply is kept, and the request is sent again by itself
+    /// after a reconnect.
+    pub idempotency_key: String,
+}
+
+#[derive(Debug)]
+struct Handle {
+    operations: mpsc::Sender<Operation>,
+    signals: Arc<Signals>,
+    state: watch::Receiver<State>,
+    direct: Arc<direct::Queue>,
+    config: Arc<Config>,
+}
+
+/// Tells the connection's task that a caller has gone.
+struct Caller<'a> {
+    signals: &'a Signals,
+    waits: bool,
+}
+
+// === impl Client ===
+
+impl Client {
+    /// Starts a description of a client for the gateway at `url`, e.g.
+    /// `ws://127.0.0.1:7400/v1/ws`.
+    pub fn builder(url: &str) -> Builder {
+        Builder::new(url)
+    }
+
+    pub(crate) fn start(config: Config) -> Self {
+        let config = Arc::new(config);
+        let (operations, receiver) = mpsc::channel(WAITING_OPERATIONS);
+        let (state_sender, state) = watch::channel(State::Connecting);
+        let signals = Arc::new(Signals::default());
+        let direct = Arc::new(Queue::new(config.queue));
+        let connection = Connection::new(
+            config.clone(),
+            receiver,
+            signals.clone(),
+            state_sender,
+            direct.clone(),
+        );
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the only task of a client; its handles own it, and it ends with them"
+        )]
+        drop(tokio::spawn(connection.run()));
+        Self {
+            handle: Arc::new(Handle {
+                operations,
+                signals,
+                state,
+                direct,
+                config,
+            }),
+        }
+    }
+
+    /// Where the client stands, now and from now on.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.handle.state.clone()
+    }
+
+    /// Subscribes to a channel; returns once the gateway has agreed. Waits while
+    /// there is no connection. One client has one subscription to a channel at
+    /// most.
+    ///
+    /// # Errors
+    /// The gateway's refusal, or [`Error::Closed`].
+    pub async fn subscribe(&self, channel: &str) -> Result<Subscription, Error> {
+        self.subscribe_with(channel, SubscribeOptions::default())
+            .await
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// As [`Self::subscribe`].
+    pub async fn subscribe_with(
+        &self,
+        channel: &str,
+        options: SubscribeOptions,
+    ) -> Result<Subscription, Error> {
+        let channel: Arc<str> = channel.into();
+        let queue = Arc::new(Queue::new(self.handle.config.queue));
+        // Made first: if this future is dropped, so is it, and that unsubscribes.
+        let subscription = Subscription::new(channel.clone(), queue.clone(), self.clone());
+        let subscribe = |reply| {
+            Operation::Subscribe(Subscribing {
+                channel,
+                options: options.into(),
+                queue,
+                reply: Some(reply),
+            })
+        };
+        self.perform(subscribe).await?;
+        Ok(subscription)
+    }
+
+    /// Publishes to a channel; returns once the bus has it.
+    ///
+    /// # Errors
+    /// The gateway's refusal, [`Error::ConnectionLost`] (the publication may be
+    /// out, or not), or [`Error::Closed`].
+    pub async fn publish(
+        &self,
+        channel: &str,
+        payload: impl Into<Bytes>,
+    ) -> Result<Accepted, Error> {
+        self.publish_with(channel, payload, PublishOptions::default())
+            .await
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// As [`Self::publish`]; never [`Error::ConnectionLost`] with a publication id.
+    pub async fn publish_with(
+        &self,
+        channel: &str,
+        payload: impl Into<Bytes>,
+        options: PublishOptions,
+    ) -> Result<Accepted, Error> {
+        let publish = proto::Publish {
+            id: 0,
+            channel: channel.into(),
+            payload: payload.into(),
+            key: options.key,
+            publication_id: options.publication_id,
+        };
+        self.perform(|reply| Operation::Publish(publish, reply))
+            .await
+    }
+
+    /// Calls a route and returns the answer. Dropping the future cancels the
+    /// request.
+    ///
+    /// # Errors
+    /// The gateway's refusal or the worker's failure, [`Error::ConnectionLost`]
+    /// (the request may have been executed, or not), or [`Error::Closed`].
+    pub async fn request(&self, route: &str, payload: impl Into<Bytes>) -> Result<Bytes, Error> {
+        self.request_with(route, payload, RequestOptions::default())
+            .await
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// As [`Self::request`]; never [`Error::ConnectionLost`] with an idempotency
+    /// key. [`ErrorCode::DeadlineExceeded`] when the deadline has passed.
+    pub async fn request_with(
+        &self,
+        route: &str,
+        payload: impl Into<Bytes>,
+        options: RequestOptions,
+    ) -> Result<Bytes, Error> {
+        let deadline_ms = options.deadline.map_or(0, |deadline| {
+            u32::try_from(deadline.as_millis())
+                .unwrap_or(u32::MAX)
+                .max(1)
+        });
+        let request = proto::Request {
+            id: 0,
+            route: route.into(),
+            payload: payload.into(),
+            deadline_ms,
+            idempotency_key: options.idempotency_key,
+        };
+        let answer = self.perform(|reply| Operation::Request(request, reply));
+        match options.deadline {
+            None => answer.await,
+            Some(deadline) => timeout(deadline + DEADLINE_GRACE, answer)
+                .await
+                .unwrap_or_else(|_| Err(Error::of_code(ErrorCode::DeadlineExceeded))),
+        }
+    }
+
+    /// The messages to this user, connection or session.
+    pub fn direct(&self) -> DirectMessages {
+        DirectMessages::new(self.handle.direct.clone(), self.clone())
+    }
+
+    /// Confirms direct messages up to and including the one with this
+    /// [`Direct::ack`](crate::Direct::ack). Nothing answers it.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn ack(&self, up_to: u64) -> Result<(), Error> {
+        self.submit(Operation::Ack(up_to)).await
+    }
+
+    /// Closes the connection in order and returns when that is done. Whatever is
+    /// in flight fails with [`Error::Closed`], on all clones.
+    pub async fn close(&self) {
+        self.handle.signals.close();
+        let mut state = self.state();
+        // The sender is dropped at the very end, after the closing handshake.
+        while state.changed().await.is_ok() {}
+    }
+
+    /// Waits for the first connection.
+    pub(crate) async fn connected(self) -> Result<Self, Error> {
+        let mut state = self.state();
+        loop {
+            match state.borrow_and_update().clone() {
+                State::Connected { .. } => return Ok(self),
+                State::Connecting => {}
+                State::Disconnected { cause, .. } | State::Closed { cause } => {
+                    return Err(Error::Connect(cause));
+                }
+            }
+            if state.changed().await.is_err() {
+                return Err(self.closed());
+            }
+        }
+    }
+
+    /// Tells the connection's task to look for what was dropped.
+    pub(crate) fn wake(&self) {
+        self.handle.signals.wake();
+    }
+
+    async fn perform<T>(&self, operation: impl FnOnce(Reply<T>) -> Operation) -> Result<T, Error> {
+        // Dropped after the receiver, so that the task finds it gone.
+        let mut caller = Caller {
+            signals: &self.handle.signals,
+            waits: true,
+        };
+        let (reply, answer) = oneshot::channel();
+        self.submit(operation(reply)).await?;
+        let answer = answer.await;
+        caller.waits = false;
+        answer.unwrap_or_else(|_| Err(self.closed()))
+    }
+
+    async fn submit(&self, operation: Operation) -> Result<(), Error> {
+        let sent = self.handle.operations.send(operation).await;
+        sent.map_err(|_| self.closed())
+    }
+
+    fn closed(&self) -> Error {
+        match &*self.handle.state.borrow() {
+            State::Closed { cause } => Error::Closed(cause.clone()),
+            // The runtime was shut down under the task.
+            _ => Error::Closed(Ending::lost("the client's task is gone")),
+        }
+    }
+}
+
+// === impl SubscribeOptions ===
+
+impl From<SubscribeOptions> for Option<proto::SubscribeOptions> {
+    fn from(options: SubscribeOptions) -> Self {
+        let SubscribeOptions {
+            max_per_second,
+            latest,
+        } = options;
+        let wanted = proto::SubscribeOptions {
+            max_per_second,
+            latest,
+        };
+        (wanted != proto::SubscribeOptions::default()).then_some(wanted)
+    }
+}
+
+// === impl Handle ===
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.signals.close();
+    }
+}
+
+// === impl Caller ===
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        if self.waits {
+            self.signals.wake();
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! From nothing to Welcome: dial, upgrade, Hello.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio_tungstenite::{
+    client_async,
+    tungstenite::{self, client::ClientRequestBuilder, http::Response},
+};
+use wire::client::{ClientEvent, Hello, ServerEvent, Welcome, client_event, server_event::Event};
+
+use crate::{
+    batch::Batch,
+    builder::Config,
+    socket::{Incoming, Socket},
+    state::Ending,
+};
+
+/// What a client remembers of its session.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Session {
+    pub(crate) ticket: Bytes,
+    pub(crate) mailbox_offset: u64,
+}
+
+/// A socket on which the gateway has said Welcome.
+#[derive(Debug)]
+pub(crate) struct Welcomed {
+    pub(crate) socket: Socket,
+    pub(crate) welcome: Welcome,
+    /// What came right behind it.
+    pub(crate) rest: Vec<ServerEvent>,
+}
+
+/// Makes one connection.
+pub(crate) async fn greet(config: Arc<Config>, session: Session) -> Result<Welcomed, Ending> {
+    let token = config.token.get().await.map_err(|error| {
+        let message = format!("no token: {error}");
+        Ending::lost(message)
+    })?;
+    let mut socket = upgrade(&config).await?;
+    let hello = ClientEvent {
+        event: Some(client_event::Event::Hello(Box::new(Hello {
+            token,
+            client_name: config.client_name.clone(),
+            client_version: env!("CARGO_PKG_VERSION").into(),
+            session_ticket: session.ticket,
+            mailbox_offset: session.mailbox_offset,
+            ..Hello::default()
+        }))),
+    };
+    let mut batch = Batch::new(config.subprotocol);
+    batch.push(hello).expect("no limit is known yet");
+    batch
+        .take()
+        .into_iter()
+        .for_each(|message| socket.push(message));
+    welcomed(socket).await
+}
+
+async fn welcomed(mut socket: Socket) -> Result<Welcomed, Ending> {
+    loop {
+        match socket.next().await {
+            Incoming::Message(message) => {
+                let mut events = message.events.into_iter();
+                // Nothing but Closing can come before Welcome, and the end says
+                // what that one said.
+                if let Some(Event::Welcome(welcome)) = events.next().and_then(|first| first.event) {
+                    return Ok(Welcomed {
+                        socket,
+                        welcome,
+                        rest: events.collect(),
+                    });
+                }
+            }
+            Incoming::Heard | Incoming::Flushed => {}
+            Incoming::Ended(ending) => return Err(ending),
+        }
+    }
+}
+
+async fn upgrade(config: &Config) -> Result<Socket, Ending> {
+    let transport = (config.dial)().await.map_err(Ending::lost)?;
+    let request =
+        ClientRequestBuilder::new(config.uri.clone()).with_sub_protocol(config.subprotocol.name());
+    match client_async(request, transport).await {
+        Ok((stream, _)) => Ok(Socket::new(stream, config.subprotocol)),
+        Err(tungstenite::Error::Http(response)) => Err(refused(&response)),
+        Err(error) => Err(Ending::lost(error)),
+    }
+}
+
+fn refused<B>(response: &Response<B>) -> Ending {
+    let retry_after = response.headers().get("retry-after");
+    let seconds = retry_after
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse().ok());
+    let retry_after = Duration::from_secs(seconds.unwrap_or_default());
+    Ending::refused(response.status().as_u16(), retry_after)
+}

@@ -1,0 +1,180 @@
+//! Operations that were sent and await their answer.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use wire::client::{Publish, Request, SubscribeOptions};
+
+use crate::{client::Accepted, error::Error, subscription::Queue};
+
+/// How an operation's result gets to its caller, who may have gone.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// Operations in flight where the gateway sets no limit.
+const DEFAULT_WINDOW: usize = 1024;
+
+/// What a caller wants done.
+#[derive(Debug)]
+pub(crate) enum Operation {
+    Subscribe(Subscribing),
+    Unsubscribe(Arc<str>),
+    Publish(Publish, Reply<Accepted>),
+    Request(Request, Reply<Bytes>),
+    Ack(u64),
+}
+
+/// A subscription to make, or to make again.
+#[derive(Debug)]
+pub(crate) struct Subscribing {
+    pub(crate) channel: Arc<str>,
+    pub(crate) options: Option<SubscribeOptions>,
+    pub(crate) queue: Arc<Queue>,
+    /// `None`: it is made again, and the queue learns the result.
+    pub(crate) reply: Option<Reply<()>>,
+}
+
+/// What an id in flight stands for. Publishes and requests that may be repeated
+/// are kept in full.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    Subscribe(Subscribing),
+    Unsubscribe,
+    Publish(Option<Box<Publish>>, Reply<Accepted>),
+    Request(Option<Box<Request>>, Reply<Bytes>),
+    /// A request whose caller has gone; its Response is still to come.
+    Cancelled,
+}
+
+/// The window: ids in use, at most as many as `Welcome` allows.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    entries: HashMap<u32, Pending>,
+    last_id: u32,
+    window: usize,
+}
+
+// === impl InFlight ===
+
+impl InFlight {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: HashMap::new(),
+            last_id: 0,
+            window: DEFAULT_WINDOW,
+        }
+    }
+
+    /// Takes the window of `Welcome`; zero: no limit.
+    pub(crate) fn set_window(&mut self, max_in_flight: u32) {
+        self.window = match max_in_flight {
+            0 => DEFAULT_WINDOW,
+            window => window as usize,
+        };
+    }
+
+    pub(crate) fn room(&self) -> usize {
+        self.window.saturating_sub(self.entries.len())
+    }
+
+    /// An id that is free; never zero.
+    pub(crate) fn next_id(&mut self) -> u32 {
+        loop {
+            self.last_id = self.last_id.wrapping_add(1);
+            if self.last_id != 0 && !self.entries.contains_key(&self.last_id) {
+                return self.last_id;
+            }
+        }
+    }
+
+    pub(crate) fn begin(&mut self, id: u32, pending: Pending) {
+        self.entries.insert(id, pending);
+    }
+
+    pub(crate) fn end(&mut self, id: u32) -> Option<Pending> {
+        self.entries.remove(&id)
+    }
+
+    /// Everything in flight, in the order it was sent.
+    pub(crate) fn take_all(&mut self) -> Vec<Pending> {
+        let mut all: Vec<_> = self.entries.drain().collect();
+        // Relative to the last one, as ids wrap around.
+        all.sort_by_key(|&(id, _)| std::cmp::Reverse(self.last_id.wrapping_sub(id)));
+        all.into_iter().map(|(_, pending)| pending).collect()
+    }
+
+    /// Marks the requests whose callers have gone and returns their ids.
+    pub(crate) fn cancel_abandoned(&mut self) -> Vec<u32> {
+        let mut ids = Vec::new();
+        for (&id, pending) in &mut self.entries {
+            if matches!(pending, Pending::Request(_, reply) if reply.is_closed()) {
+                *pending = Pending::Cancelled;
+                ids.push(id);
+            }
+        }
+        ids
+    }
+}
+
+// === impl Operation ===
+
+impl Operation {
+    /// Whether nobody waits for it any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Subscribe(subscribing) => subscribing.queue.is_abandoned(),
+            Self::Publish(_, reply) => reply.is_closed(),
+            Self::Request(_, reply) => reply.is_closed(),
+            Self::Unsubscribe(_) | Self::Ack(_) => false,
+        }
+    }
+
+    /// Tells the caller that it will not be done.
+    pub(crate) fn fail(self, error: Error) {
+        // The caller may have gone, which is no concern of ours.
+        match self {
+            Self::Subscribe(subscribing) => subscribing.fail(error),
+            Self::Publish(_, reply) => drop(reply.send(Err(error))),
+            Self::Request(_, reply) => drop(reply.send(Err(error))),
+            Self::Unsubscribe(_) | Self::Ack(_) => {}
+        }
+    }
+}
+
+// === impl Subscribing ===
+
+impl Subscribing {
+    pub(crate) fn fail(self, error: Error) {
+        match self.reply {
+            Some(reply) => drop(reply.send(Err(error))),
+            None => crate::subscriptions::end(&self.queue, error),
+        }
+    }
+}
+
+// === impl Pending ===
+
+impl Pending {
+    /// What to do again on the next connection; callers of anything else learn
+    /// that nobody knows.
+    pub(crate) fn into_retry(self) -> Option<Operation> {
+        match self {
+            Self::Subscribe(subscribing) => Some(Operation::Subscribe(subscribing)),
+            Self::Publish(Some(publish), reply) => Some(Operation::Publish(*publish, reply)),
+            Self::Request(Some(request), reply) => Some(Operation::Request(*request, reply)),
+            other => {
+                other.fail(Error::ConnectionLost);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn fail(self, error: Error) {
+        match self {
+            Self::Subscribe(subscribing) => subscribing.fail(error),
+            Self::Publish(_, reply) => drop(reply.send(Err(error))),
+            Self::Request(_, reply) => drop(reply.send(Err(error))),
+            Self::Unsubscribe | Self::Cancelled => {}
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The SDK against a scripted gateway, in memory and on paused time: time passes
+//! only while nothing else can happen, so "nothing comes" can be asserted.
+
+mod connecting;
+mod direct;
+mod operations;
+mod reconnecting;
+mod scripted;
+mod subscriptions;

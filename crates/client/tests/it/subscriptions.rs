@@ -1,0 +1,169 @@
+//! What subscribers see on one connection.
+
+use client::{Error, ErrorCode, GapCause, SubscriptionEvent};
+use futures_util::StreamExt;
+use wire::client::{
+    Gap, GapCause as WireGapCause, Limits, Unsubscribed, client_event, server_event::Event,
+};
+
+use crate::scripted::{Connection, connected, next, publication, refusal, response, subscribed};
+
+/// Returns when the client has taken in everything sent before.
+async fn settle(client: &client::Client, connection: &mut Connection) {
+    let (answer, ()) = tokio::join!(client.request("echo", ""), async {
+        let id = connection.request().await;
+        connection.send([response(id, "")]).await;
+    });
+    answer.expect("answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn publications_come_in_order_with_their_offsets() {
+    let (_gateway, mut connection, _client, mut ticks) = subscribed(|builder| builder).await;
+    connection
+        .send([publication(5, 6), publication(6, 9)])
+        .await;
+    for offset in [6, 9] {
+        let publication = ticks.next_publication().await.expect("published");
+        assert_eq!(
+            (publication.offset, &*publication.payload),
+            (offset, &b"p"[..])
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_subscription_is_an_error_and_may_be_tried_again() {
+    let (_gateway, mut connection, client) = connected(Limits::default()).await;
+    let (refused, ()) = tokio::join!(client.subscribe("secret.a"), async {
+        let id = connection.subscribe().await.id;
+        let refusal = refusal(id, ErrorCode::PermissionDenied);
+        connection.send([refusal]).await;
+    });
+    let code = refused.expect_err("refused").code();
+    assert_eq!(code, Some(ErrorCode::PermissionDenied));
+    let again = client.subscribe("secret.a");
+    tokio::select! {
+        result = again => panic!("nobody answered: {result:?}"),
+        subscribe = connection.subscribe() => assert_eq!(subscribe.channel, "secret.a"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_subscription_to_a_channel_is_refused_here() {
+    let (_gateway, mut connection, client, _ticks) = subscribed(|builder| builder).await;
+    let code = client
+        .subscribe("market.a")
+        .await
+        .expect_err("taken")
+        .code();
+    assert_eq!(code, Some(ErrorCode::AlreadySubscribed));
+    assert!(connection.is_quiet().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_subscription_unsubscribes_and_frees_the_channel() {
+    let (_gateway, mut connection, client, ticks) = subscribed(|builder| builder).await;
+    drop(ticks);
+    let (again, ()) = tokio::join!(client.subscribe("market.a"), async {
+        let client_event::Event::Unsubscribe(gone) = connection.expect().await else {
+            panic!("an unsubscribe");
+        };
+        assert_eq!(gone.channel, "market.a");
+        let unsubscribed = Unsubscribed {
+            id: gone.id,
+            channel: gone.channel,
+            alias: 7,
+            ..Unsubscribed::default()
+        };
+        connection
+            .send([publication(5, 6), Event::Unsubscribed(unsubscribed)])
+            .await;
+        let since = connection.agree(wire::client::Verdict::Fresh, 6).await;
+        assert_eq!(since, None);
+        connection.send([publication(6, 7)]).await;
+    });
+    let mut again = again.expect("agreed");
+    assert_eq!(again.next_publication().await.expect("live").offset, 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_chain_is_reported_where_it_breaks() {
+    let (_gateway, mut connection, _client, mut ticks) = subscribed(|builder| builder).await;
+    connection.send([publication(8, 9)]).await;
+    let SubscriptionEvent::Gap(gap) = next(&mut ticks).await else {
+        panic!("a gap comes first");
+    };
+    assert_eq!((gap.from, gap.to, gap.cause), (6, 8, GapCause::BrokenChain));
+    assert_eq!(ticks.next_publication().await.expect("live").offset, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_that_the_gateway_reports_is_reported_once() {
+    let (_gateway, mut connection, _client, mut ticks) = subscribed(|builder| builder).await;
+    let gap = Event::Gap(Gap {
+        alias: 7,
+        dropped: 3,
+        from: 6,
+        to: 8,
+        cause: WireGapCause::SlowConnection.into(),
+        ..Gap::default()
+    });
+    connection.send([gap, publication(8, 9)]).await;
+    let SubscriptionEvent::Gap(gap) = next(&mut ticks).await else {
+        panic!("a gap comes first");
+    };
+    assert_eq!((gap.dropped, gap.cause), (3, GapCause::SlowConnection));
+    let event = next(&mut ticks).await;
+    assert!(matches!(event, SubscriptionEvent::Publication(one) if one.offset == 9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_loses_the_oldest_and_is_told_in_their_place() {
+    let (_gateway, mut connection, client, mut ticks) =
+        subscribed(|builder| builder.queue(2, usize::MAX)).await;
+    connection
+        .send((5..10).map(|offset| publication(offset, offset + 1)))
+        .await;
+    settle(&client, &mut connection).await;
+    let SubscriptionEvent::Gap(gap) = next(&mut ticks).await else {
+        panic!("a gap comes first");
+    };
+    assert_eq!((gap.dropped, gap.from, gap.to), (3, 6, 8));
+    assert_eq!(gap.cause, GapCause::SlowReader);
+    for offset in [9, 10] {
+        let event = next(&mut ticks).await;
+        assert!(matches!(event, SubscriptionEvent::Publication(one) if one.offset == offset));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_is_bounded_in_bytes_too_but_always_holds_the_newest() {
+    let (_gateway, mut connection, client, mut ticks) =
+        subscribed(|builder| builder.queue(100, 0)).await;
+    connection
+        .send([publication(5, 6), publication(6, 7)])
+        .await;
+    settle(&client, &mut connection).await;
+    let event = next(&mut ticks).await;
+    assert!(matches!(event, SubscriptionEvent::Gap(gap) if gap.dropped == 1));
+    assert_eq!(ticks.next_publication().await.expect("kept").offset, 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gateway_may_end_a_subscription() {
+    let (_gateway, mut connection, _client, mut ticks) = subscribed(|builder| builder).await;
+    let ended = Unsubscribed {
+        channel: "market.a".into(),
+        code: ErrorCode::PermissionDenied.into(),
+        alias: 7,
+        ..Unsubscribed::default()
+    };
+    connection.send([Event::Unsubscribed(ended)]).await;
+    let event = next(&mut ticks).await;
+    let SubscriptionEvent::Ended(Error::Failed { code, .. }) = event else {
+        panic!("the end comes: {event:?}");
+    };
+    assert_eq!(code, ErrorCode::PermissionDenied);
+    assert!(ticks.next().await.is_none());
+}
