@@ -2,6 +2,7 @@
 //! and ends when the client is closed or refused for good.
 
 use std::{
+    future::pending,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,7 +14,7 @@ use futures_util::future::BoxFuture;
 use tokio::{
     select,
     sync::{Notify, mpsc, watch},
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout},
 };
 use wire::{
     CloseVerdict,
@@ -31,6 +32,10 @@ use crate::{
     socket::{Incoming, Socket},
     state::{Ending, State},
 };
+
+/// When to ask again for subscriptions that the gateway could not renew; spread,
+/// because it is under strain.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What the task and its handles share besides the queue of operations.
 #[derive(Debug, Default)]
@@ -67,6 +72,8 @@ struct Open {
     since: Instant,
     /// A link on which nothing came for so long is dead.
     silence: Option<Duration>,
+    /// When to ask again for postponed subscriptions.
+    ask_again_at: Option<Instant>,
 }
 
 /// What wakes the task.
@@ -77,6 +84,7 @@ enum Event {
     Opened(Result<Box<Welcomed>, Ending>),
     Incoming(Incoming),
     Silent,
+    AskAgain,
 }
 
 // === impl Signals ===
@@ -152,6 +160,7 @@ impl Connection {
             Event::Signal if self.signals.is_closing() => return Some(Ending::by_owner()),
             Event::Signal => self.exchange.sweep(),
             Event::Due => self.open(),
+            Event::AskAgain => self.exchange.ask_again(),
             Event::Opened(Ok(welcomed)) => self.welcome(*welcomed),
             Event::Incoming(Incoming::Message(message)) => self.hear(message.events),
             Event::Incoming(Incoming::Heard | Incoming::Flushed) => {}
@@ -206,12 +215,17 @@ impl Connection {
     }
 
     fn transmit(&mut self) {
-        if let Link::Open(open) = &mut self.link
-            && open.socket.is_flushed()
-        {
+        let Link::Open(open) = &mut self.link else {
+            return;
+        };
+        if open.socket.is_flushed() {
             for message in self.exchange.take_messages() {
                 open.socket.push(message);
             }
+        }
+        if self.exchange.has_postponed() && open.ask_again_at.is_none() {
+            let spread = ASK_AGAIN_AFTER.mul_f64(fastrand::f64());
+            open.ask_again_at = Some(Instant::now() + ASK_AGAIN_AFTER + spread);
         }
     }
 
@@ -298,17 +312,28 @@ impl Open {
             since: Instant::now(),
             // The gateway pings after one heartbeat; half a one is for the way.
             silence: (heartbeat_ms != 0).then(|| heartbeat * 5 / 2),
+            ask_again_at: None,
         }
     }
 
     async fn next(&mut self) -> Event {
-        let Some(silence) = self.silence else {
-            return Event::Incoming(self.socket.next().await);
-        };
-        let deadline = self.socket.heard_at() + silence;
-        match timeout_at(deadline, self.socket.next()).await {
-            Ok(incoming) => Event::Incoming(incoming),
-            Err(_) => Event::Silent,
+        let dead_at = self.silence.map(|silence| self.socket.heard_at() + silence);
+        let ask_again_at = self.ask_again_at;
+        select! {
+            incoming = self.socket.next() => Event::Incoming(incoming),
+            () = until(dead_at) => Event::Silent,
+            () = until(ask_again_at) => {
+                self.ask_again_at = None;
+                Event::AskAgain
+            }
         }
+    }
+}
+
+/// Never, if there is no such instant.
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => pending().await,
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Exchange {
     /// What could not be sent yet. Bounded by the subscriptions, the window and
     /// one batch of operations.
     waiting: VecDeque<Operation>,
+    /// Subscriptions that the gateway cannot renew at the moment.
+    postponed: Vec<Subscribing>,
     subscriptions: Subscriptions,
     mailbox: Mailbox,
     batch: Batch,
@@ -43,6 +45,7 @@ impl Exchange {
         Self {
             in_flight: InFlight::new(),
             waiting: VecDeque::new(),
+            postponed: Vec::new(),
             subscriptions: Subscriptions::default(),
             mailbox: Mailbox::new(direct),
             batch: Batch::new(subprotocol),
@@ -88,9 +91,21 @@ impl Exchange {
         self.batch.limit(limits.max_message_bytes);
     }
 
+    /// Whether [`Self::ask_again`] has something to ask for.
+    pub(crate) fn has_postponed(&self) -> bool {
+        !self.postponed.is_empty()
+    }
+
+    /// Asks again for what the gateway could not renew.
+    pub(crate) fn ask_again(&mut self) {
+        let postponed = self.postponed.drain(..).map(Operation::Subscribe);
+        self.waiting.extend(postponed);
+    }
+
     /// The connection is gone.
     pub(crate) fn disconnected(&mut self) {
         self.batch.clear();
+        self.postponed.clear();
         let again = self.subscriptions.start_over();
         let retries = self.in_flight.take_all();
         let waiting = std::mem::take(&mut self.waiting);
@@ -171,7 +186,10 @@ impl Exchange {
 
     fn refused(&mut self, id: u32, error: Error) {
         match self.in_flight.end(id) {
-            Some(Pending::Subscribe(asked)) => self.subscriptions.refused(asked, error),
+            Some(Pending::Subscribe(asked)) => {
+                self.postponed
+                    .extend(self.subscriptions.refused(asked, error));
+            }
             Some(pending) => pending.fail(error),
             None => tracing::debug!(%error, "the gateway reports an error"),
         }

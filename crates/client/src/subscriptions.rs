@@ -73,12 +73,16 @@ impl Subscriptions {
         }
     }
 
-    /// The gateway refused.
-    pub(crate) fn refused(&mut self, subscribing: Subscribing, error: Error) {
-        if self.entry_of(&subscribing).is_some() {
-            self.entries.remove(&subscribing.channel);
-            subscribing.fail(error);
+    /// The gateway refused. What was granted before and may be again is returned,
+    /// to be asked for later; anything else ends.
+    pub(crate) fn refused(&mut self, asked: Subscribing, error: Error) -> Option<Subscribing> {
+        let entry = self.entry_of(&asked)?;
+        if entry.established && error.retryable() {
+            return Some(asked);
         }
+        self.entries.remove(&asked.channel);
+        asked.fail(error);
+        None
     }
 
     /// The gateway ended it unasked.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use client::{
-    Error, PublishOptions, RequestOptions, State, SubscriptionEvent, Verdict as Recovery,
+    Error, ErrorCode, PublishOptions, RequestOptions, State, SubscriptionEvent, Verdict as Recovery,
 };
 use futures_util::StreamExt;
 use tokio::time::Instant;
@@ -16,7 +16,8 @@ use wire::{
 };
 
 use crate::scripted::{
-    accepted, connect, connected, gateway, next, publication, response, state_that, subscribed,
+    accepted, connect, connected, gateway, next, publication, refusal, response, state_that,
+    subscribed,
 };
 
 fn is_disconnected(state: &State) -> bool {
@@ -135,6 +136,32 @@ async fn subscriptions_go_on_from_the_position_held() {
         let event = next(&mut ticks).await;
         assert!(matches!(event, SubscriptionEvent::Publication(one) if one.offset == offset));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_cannot_be_renewed_now_is_asked_for_again() {
+    let (mut gateway, connection, _client, mut ticks) = subscribed(|builder| builder).await;
+    drop(connection);
+    let mut connection = gateway.welcome(Limits::default()).await;
+    let id = connection.subscribe().await.id;
+    connection.send([refusal(id, ErrorCode::Overloaded)]).await;
+    connection.agree(Verdict::Recovered, 5).await;
+    let event = next(&mut ticks).await;
+    assert!(matches!(event, SubscriptionEvent::Resubscribed { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_is_refused_for_good_ends() {
+    let (mut gateway, connection, _client, mut ticks) = subscribed(|builder| builder).await;
+    drop(connection);
+    let mut connection = gateway.welcome(Limits::default()).await;
+    let id = connection.subscribe().await.id;
+    connection
+        .send([refusal(id, ErrorCode::PermissionDenied)])
+        .await;
+    let event = next(&mut ticks).await;
+    assert!(matches!(event, SubscriptionEvent::Ended(_)), "{event:?}");
+    assert!(connection.is_quiet().await);
 }
 
 #[tokio::test(start_paused = true)]
