@@ -35,10 +35,10 @@ impl HoldingBus {
         })
     }
 
-    /// Waits until so many are held.
+    /// Waits until at least so many are held.
     pub(crate) async fn holds(&self, count: usize) {
         let mut held = self.count.subscribe();
-        held.wait_for(|held| *held == count)
+        held.wait_for(|held| *held >= count)
             .await
             .expect("the bus lives");
     }
