@@ -142,11 +142,10 @@ impl Connection {
     }
 
     async fn next_event(&mut self) -> Event {
-        // Operations wait in their queue while a message is being written: what
-        // gathers there leaves as one message.
-        let takes_operations = self.link.is_flushed() && self.exchange.room() > 0;
+        // Beyond the window operations wait in their queue, and callers behind it.
+        let has_room = self.exchange.room() > 0;
         select! {
-            operation = self.operations.recv(), if takes_operations => Event::Operation(operation),
+            operation = self.operations.recv(), if has_room => Event::Operation(operation),
             () = self.signals.wake.notified() => Event::Signal,
             event = self.link.next() => event,
         }
@@ -218,6 +217,7 @@ impl Connection {
         let Link::Open(open) = &mut self.link else {
             return;
         };
+        // What comes while a message is being written gathers and leaves as one.
         if open.socket.is_flushed() {
             for message in self.exchange.take_messages() {
                 open.socket.push(message);
@@ -274,10 +274,6 @@ impl Link {
             let late = |_| Err(Ending::lost("the gateway did not answer in time"));
             greeting.await.unwrap_or_else(late)
         }))
-    }
-
-    fn is_flushed(&self) -> bool {
-        matches!(self, Self::Open(open) if open.socket.is_flushed())
     }
 
     /// How long the connection has lived; zero: it was never made.

@@ -139,6 +139,51 @@ async fn subscriptions_go_on_from_the_position_held() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_lost_while_subscribing_again_leaves_nothing_behind() {
+    let (mut gateway, connection, _client, mut ticks) = subscribed(|builder| builder).await;
+    drop(connection);
+    let mut connection = gateway.welcome(Limits::default()).await;
+    connection.subscribe().await;
+    drop(connection);
+    let mut connection = gateway.welcome(Limits::default()).await;
+    // The alias of another connection means nothing on this one.
+    connection.send([publication(5, 6)]).await;
+    connection.agree(Verdict::Recovered, 7).await;
+    connection.send([publication(5, 7)]).await;
+    let event = next(&mut ticks).await;
+    assert!(matches!(event, SubscriptionEvent::Resubscribed { .. }));
+    let event = next(&mut ticks).await;
+    assert!(matches!(event, SubscriptionEvent::Publication(one) if one.offset == 7));
+    assert!(connection.is_quiet().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscribing_again_keeps_to_the_window() {
+    let (mut gateway, mut connection, client) = connected(Limits::default()).await;
+    let (first, second, ()) = tokio::join!(
+        client.subscribe("market.a"),
+        client.subscribe("market.b"),
+        async {
+            connection.agree(Verdict::Fresh, 5).await;
+            connection.agree(Verdict::Fresh, 5).await;
+        }
+    );
+    let _both = (first.expect("agreed"), second.expect("agreed"));
+    drop(connection);
+    let limits = Limits {
+        max_in_flight: 1,
+        ..Limits::default()
+    };
+    let mut connection = gateway.welcome(limits).await;
+    let id = connection.subscribe().await.id;
+    assert!(connection.is_quiet().await);
+    connection
+        .send([refusal(id, ErrorCode::PermissionDenied)])
+        .await;
+    connection.subscribe().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_subscription_that_cannot_be_renewed_now_is_asked_for_again() {
     let (mut gateway, connection, _client, mut ticks) = subscribed(|builder| builder).await;
     drop(connection);
