@@ -85,6 +85,7 @@ impl Shard {
         if let Some(verdict) = in_request {
             self.admit(slot, verdict);
         }
+        self.core.counters.bytes_in += unread.len() as u64;
         for piece in unread.chunks(self.scratch.len()) {
             self.scratch[..piece.len()].copy_from_slice(piece);
             self.digest(slot, piece.len());

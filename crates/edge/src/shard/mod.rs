@@ -13,6 +13,7 @@ mod channels;
 mod close;
 mod connection;
 mod mail;
+mod operations;
 mod perform;
 mod post;
 mod query;
@@ -178,6 +179,11 @@ impl Shard {
             }
             if event.is_readable() || event.is_read_closed() || event.is_error() {
                 self.receive(slot);
+            }
+            if event.is_read_closed() {
+                // The end may stand behind input, no further event announces
+                // it, and a short read does not reach it: look once more.
+                self.unread.push(slot);
             }
         }
     }

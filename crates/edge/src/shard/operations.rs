@@ -1,0 +1,204 @@
+//! What clients ask for: subscriptions, publishes and requests, put to the bus.
+
+use std::time::Duration;
+
+use bus::{Outgoing, Request, RequestContext, Subject};
+use session::Action;
+use wire::{
+    Channel,
+    client::{ErrorCode, Position},
+    failure,
+};
+
+use super::{
+    ConnectionKey, Core, Mail,
+    channels::{Local, Waiting},
+    connection::{Connection, Phase},
+    member,
+};
+use crate::fanout::Join;
+
+impl Core {
+    pub(super) fn subscribe(
+        &mut self,
+        slot: usize,
+        connection: &mut Connection,
+        id: u32,
+        channel: Channel,
+        since: Option<Position>,
+    ) {
+        let waiting = Waiting {
+            connection: connection.key(slot),
+            id,
+            since,
+        };
+        match self.channels.get_mut(&channel) {
+            Some(Local::Live(_)) => return self.enter(slot, connection, &channel, &waiting),
+            Some(Local::Joining(others)) => return others.push(waiting),
+            None => {}
+        }
+        match self.gateway.fanout.join(self.index, &channel) {
+            Join::Active(entry) => {
+                self.channels.insert_live(channel.clone(), &entry);
+                self.enter(slot, connection, &channel, &waiting);
+            }
+            Join::Pending => self.channels.begin(channel, waiting),
+        }
+    }
+
+    /// Makes the connection a listener of a live channel and tells it so,
+    /// before any publication.
+    pub(super) fn enter(
+        &mut self,
+        slot: usize,
+        connection: &mut Connection,
+        channel: &Channel,
+        waiting: &Waiting,
+    ) {
+        let Some(Local::Live(live)) = self.channels.get_mut(channel) else {
+            return;
+        };
+        let Some(policy) = self.gateway.config.policies.of(channel) else {
+            return;
+        };
+        let Phase::Established(session) = &mut connection.phase else {
+            return;
+        };
+        let id = waiting.id;
+        let alias = live.alias;
+        match self
+            .hub
+            .subscribe(member(slot), channel, alias, policy.delivery)
+        {
+            Ok(()) => {
+                let (verdict, position) = live.entrance(waiting.since.as_ref());
+                session.subscribed(id, channel, verdict, position, alias, &mut self.actions);
+            }
+            Err(_) => session.subscribe_failed(id, ErrorCode::AlreadySubscribed, &mut self.actions),
+        }
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        slot: usize,
+        connection: &mut Connection,
+        id: u32,
+        channel: &Channel,
+    ) {
+        let Phase::Established(session) = &mut connection.phase else {
+            return;
+        };
+        match self.hub.unsubscribe(member(slot), channel) {
+            Some(left) => {
+                session.unsubscribed(id, channel, left.alias, &mut self.actions);
+                if left.last {
+                    self.abandon(channel);
+                }
+            }
+            None => session.unsubscribe_failed(id, ErrorCode::NotSubscribed, &mut self.actions),
+        }
+    }
+
+    /// Nobody here listens to the channel any more.
+    pub(super) fn abandon(&mut self, channel: &Channel) {
+        self.channels.remove(channel);
+        self.gateway.fanout.leave(self.index, channel);
+    }
+
+    pub(super) fn publish(&self, connection: ConnectionKey, action: Action) {
+        let Action::Publish {
+            id,
+            channel,
+            payload,
+            key,
+            publication_id,
+        } = action
+        else {
+            return;
+        };
+        let outgoing = Outgoing {
+            subject: Subject::of_channel(&channel),
+            payload,
+            key: key.into(),
+            published_at_us: 0,
+            message_id: publication_id.into(),
+        };
+        if id == 0 {
+            // The client wants no answer.
+            return self.gateway.bus.publish(outgoing, Box::new(|_| {}));
+        }
+        let mailbox = self.mailbox().clone();
+        let done = move |outcome| {
+            mailbox.push(Mail::Published {
+                connection,
+                id,
+                outcome,
+            })
+        };
+        self.gateway.bus.publish(outgoing, Box::new(done));
+    }
+
+    pub(super) fn request(&mut self, slot: usize, connection: &mut Connection, action: Action) {
+        let Action::Request {
+            id,
+            route,
+            payload,
+            deadline_ms,
+            idempotency_key,
+        } = action
+        else {
+            return;
+        };
+        let key = connection.key(slot);
+        let Some(policy) = self.gateway.config.policies.routes.get(&*route) else {
+            // Permitted a moment ago by the same table; kept total all the same.
+            let outcome = Err(failure(ErrorCode::UnknownRoute, &route));
+            if let Phase::Established(session) = &mut connection.phase {
+                session.replied(id, outcome, &mut self.actions);
+            }
+            return;
+        };
+        let deadline = match deadline_ms {
+            0 => policy.deadline,
+            asked => Duration::from_millis(asked.into()),
+        };
+        let context = RequestContext {
+            user: connection
+                .profile
+                .identity
+                .as_ref()
+                .map(|identity| identity.user.clone()),
+            connection: Some(self.connection_id(slot, connection.generation)),
+            session: Some(connection.profile.session),
+            idempotency_key: idempotency_key.into(),
+            traceparent: Box::default(),
+        };
+        let request = Request {
+            subject: policy.subject.clone(),
+            payload,
+            deadline,
+            context,
+        };
+        let mailbox = self.mailbox().clone();
+        let done = move |outcome| {
+            mailbox.push(Mail::Replied {
+                connection: key,
+                id,
+                outcome,
+            })
+        };
+        let token = self.gateway.bus.request(request, Box::new(done));
+        connection.requests.push((id, token));
+    }
+
+    /// The bus answers the request with "cancelled", unless a reply was faster.
+    pub(super) fn cancel(&self, connection: &Connection, id: u32) {
+        let request = connection
+            .requests
+            .iter()
+            .find(|(request, _)| *request == id);
+        if let Some(&(_, token)) = request {
+            self.gateway.bus.cancel(token);
+        }
+    }
+}
