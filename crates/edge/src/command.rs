@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use bus::{Handler, Incoming, Responder};
@@ -25,9 +26,15 @@ use crate::{gateway::Gateway, shard::Mail};
 /// Connections in a page at most.
 const MAX_PAGE: usize = 1000;
 
+/// The share of the asker's patience after which it is answered: the rest is for
+/// the way back.
+const PATIENCE: f32 = 0.8;
+
 /// A command and the answers it has got so far.
 pub(crate) struct Query {
     pub(crate) command: command::Command,
+    /// When to answer with what there is: the asker soon stops listening.
+    pub(crate) answer_by: Instant,
     // A lock: a few shards add their answer, once each.
     answers: Mutex<Vec<Answer>>,
     outstanding: AtomicUsize,
@@ -59,7 +66,7 @@ pub(crate) struct CommandHandler(pub(crate) Arc<Gateway>);
 impl Handler for CommandHandler {
     fn handle(&self, request: Incoming) {
         match Command::decode(&*request.payload).map(|command| command.command) {
-            Ok(Some(command)) => self.ask(command, request.responder),
+            Ok(Some(command)) => self.ask(command, request.responder, request.deadline),
             Ok(None) => fail(request.responder, "unknown command"),
             Err(_) => fail(request.responder, "malformed command"),
         }
@@ -67,13 +74,14 @@ impl Handler for CommandHandler {
 }
 
 impl CommandHandler {
-    fn ask(&self, command: command::Command, responder: Responder) {
+    fn ask(&self, command: command::Command, responder: Responder, deadline: Duration) {
         let shards = match self.shards_for(target(&command)) {
             Ok(shards) => shards,
             Err(problem) => return fail(responder, problem),
         };
         let query = Arc::new(Query {
             command,
+            answer_by: Instant::now() + deadline.mul_f32(PATIENCE),
             answers: Mutex::new(Vec::with_capacity(shards.len())),
             outstanding: AtomicUsize::new(shards.len()),
             responder: Mutex::new(Some(responder)),

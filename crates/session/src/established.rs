@@ -30,6 +30,9 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+/// Longest key, publication id and idempotency key, in bytes.
+const MAX_HEADER_BYTES: usize = 255;
+
 /// Serves an authenticated client.
 ///
 /// Small when idle: 64 bytes at most and no heap.
@@ -196,7 +199,11 @@ impl Established {
         if let Err(code) = self.check_id(id) {
             return refuse(id, code, ctx.actions);
         }
-        if let Err(code) = ctx.grants.call(&route) {
+        let allowed = match fits_header(&idempotency_key) {
+            true => ctx.grants.call(&route),
+            false => Err(ErrorCode::MalformedMessage),
+        };
+        if let Err(code) = allowed {
             let failure = wire::failure(code, "");
             return ctx
                 .actions
@@ -221,7 +228,8 @@ impl Established {
             key,
             publication_id,
         } = publish;
-        match self.check_publish(id, &channel, ctx) {
+        let header_texts = [&*key, &*publication_id];
+        match self.check_publish(id, &channel, header_texts, ctx) {
             Ok(channel) => {
                 if id != 0 {
                     self.in_flight.begin(id, Operation::Publish);
@@ -244,10 +252,14 @@ impl Established {
         &self,
         id: u32,
         channel: &str,
+        header_texts: [&str; 2],
         ctx: &Context<'_>,
     ) -> Result<Channel, ErrorCode> {
         if id != 0 {
             self.check_id(id)?;
+        }
+        if !header_texts.into_iter().all(fits_header) {
+            return Err(ErrorCode::MalformedMessage);
         }
         let channel = ctx.config.channel(channel)?;
         ctx.grants.publish(&channel)?;
@@ -347,6 +359,11 @@ impl Established {
         self.stage = Stage::Closed;
         actions.close(cause);
     }
+}
+
+/// Whether a client's text may become a header on the bus.
+fn fits_header(text: &str) -> bool {
+    text.len() <= MAX_HEADER_BYTES && !text.chars().any(char::is_control)
 }
 
 /// Answers any operation but a request that is in flight.

@@ -1,6 +1,6 @@
 //! Answers the control plane's commands from what this shard holds.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
 
 use foldhash::HashMap;
 use wire::{
@@ -245,6 +245,19 @@ impl Deliveries {
     pub(super) fn written(&mut self, receipt: hub::Receipt) {
         if let Some(awaited) = self.waiting.remove(&receipt) {
             awaited.settle(Level::Written);
+        }
+    }
+
+    /// Answers deliveries that have waited long enough: what is still in an
+    /// outbox is enqueued, no more.
+    pub(super) fn expire(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let late = |_: &u64, awaited: &mut Awaited| awaited.pending.query.answer_by <= now;
+        for (_, awaited) in self.waiting.extract_if(late) {
+            awaited.settle(Level::Enqueued);
         }
     }
 

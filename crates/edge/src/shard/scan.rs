@@ -54,6 +54,7 @@ impl Shard {
         if passed == 0 {
             return;
         }
+        self.core.deliveries.expire();
         self.scanner.scanned = now;
         self.scanner.ticks += passed;
         let end_of_round = self.scanner.ticks >= TICKS_PER_ROUND;

@@ -450,7 +450,8 @@ pub struct Publish {
     pub channel: ::prost::alloc::string::String,
     #[prost(bytes = "bytes", tag = "3")]
     pub payload: ::prost::bytes::Bytes,
-    /// Key for channels that deliver the latest value of each key.
+    /// Key for channels that deliver the latest value of each key; like every text
+    /// that becomes a header on the bus at most 255 bytes, no control characters.
     #[prost(string, tag = "4")]
     pub key: ::prost::alloc::string::String,
     /// A publication with an id the log has seen lately is not stored again.

@@ -133,3 +133,26 @@ fn a_publish_without_an_id_gets_no_answer() {
         []
     );
 }
+
+#[test]
+fn texts_that_no_header_holds_are_malformed() {
+    for text in ["a\r\nTg-User: root".to_owned(), "x".repeat(256)] {
+        let mut bench = Bench::new();
+        let asked = Request {
+            id: 1,
+            route: "echo".into(),
+            idempotency_key: text.clone(),
+            ..Request::default()
+        };
+        let refused = [failed(1, ErrorCode::MalformedMessage)];
+        assert_eq!(bench.handle(Event::Request(asked)), refused);
+        let keyed = Publish {
+            id: 2,
+            channel: "a".into(),
+            key: text,
+            ..Publish::default()
+        };
+        let refused = [error(2, ErrorCode::MalformedMessage)];
+        assert_eq!(bench.handle(Event::Publish(keyed)), refused);
+    }
+}
