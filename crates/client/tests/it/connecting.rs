@@ -124,6 +124,21 @@ async fn close_says_goodbye_and_fails_what_is_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn dropping_the_last_handle_closes_even_if_the_window_is_full() {
+    let limits = Limits {
+        max_in_flight: 1,
+        ..Limits::default()
+    };
+    let (_gateway, mut connection, client) = connected(limits).await;
+    tokio::select! {
+        answer = client.request("slow", "") => panic!("nobody answered: {answer:?}"),
+        _ = connection.request() => {}
+    }
+    drop(client);
+    assert_eq!(connection.closed().await, 1000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropping_the_last_handle_closes_the_connection() {
     let (_gateway, mut connection, client) = connected(Limits::default()).await;
     let clone = client.clone();

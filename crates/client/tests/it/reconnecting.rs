@@ -8,7 +8,7 @@ use std::{
 use client::{
     Error, ErrorCode, PublishOptions, RequestOptions, State, SubscriptionEvent, Verdict as Recovery,
 };
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::join_all};
 use tokio::time::Instant;
 use wire::{
     CloseCause,
@@ -272,6 +272,36 @@ async fn what_may_have_been_executed_fails_and_what_may_be_repeated_is() {
     assert!(matches!(sent_once, Err(Error::ConnectionLost)));
     assert_eq!(again.expect("repeated"), "second");
     assert_eq!(sent_again.expect("repeated").offset, 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_repeated_keeps_its_order() {
+    let (mut gateway, mut connection, client) = connected(Limits::default()).await;
+    let publishes = (0..10).map(|nth: u32| {
+        let options = PublishOptions {
+            publication_id: nth.to_string(),
+            ..PublishOptions::default()
+        };
+        client.publish_with("chat.a", "", options)
+    });
+    let ids = async {
+        connection.message().await;
+        drop(connection);
+        let mut connection = gateway.welcome(Limits::default()).await;
+        let events = connection.message().await.into_iter();
+        let ids = events.map(|event| match event {
+            client_event::Event::Publish(publish) => publish.publication_id,
+            other => panic!("not a publish: {other:?}"),
+        });
+        ids.collect::<Vec<_>>()
+    };
+    tokio::select! {
+        results = join_all(publishes) => panic!("nobody answered: {results:?}"),
+        ids = ids => {
+            let expected: Vec<_> = (0..10).map(|nth: u32| nth.to_string()).collect();
+            assert_eq!(ids, expected);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

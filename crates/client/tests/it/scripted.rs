@@ -222,7 +222,7 @@ impl Connection {
 
     /// Whether nothing comes, however long one waits.
     pub(crate) async fn is_quiet(&mut self) -> bool {
-        timeout(Duration::from_secs(3600), self.message())
+        timeout(Duration::from_secs(3600), self.expect())
             .await
             .is_err()
     }
@@ -281,8 +281,8 @@ impl Connection {
 
     /// The code of the close frame that comes next.
     pub(crate) async fn closed(&mut self) -> u16 {
-        match self.stream.next().await {
-            Some(Ok(Message::Close(Some(frame)))) => frame.code.into(),
+        match timeout(Duration::from_secs(3600), self.stream.next()).await {
+            Ok(Some(Ok(Message::Close(Some(frame))))) => frame.code.into(),
             other => panic!("not a close frame: {other:?}"),
         }
     }

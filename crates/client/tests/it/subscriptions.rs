@@ -3,7 +3,8 @@
 use client::{Error, ErrorCode, GapCause, SubscriptionEvent};
 use futures_util::StreamExt;
 use wire::client::{
-    Gap, GapCause as WireGapCause, Limits, Unsubscribed, client_event, server_event::Event,
+    Gap, GapCause as WireGapCause, Limits, Subscribed, Unsubscribed, Verdict, client_event,
+    server_event::Event,
 };
 
 use crate::scripted::{Connection, connected, next, publication, refusal, response, subscribed};
@@ -79,12 +80,42 @@ async fn dropping_a_subscription_unsubscribes_and_frees_the_channel() {
         connection
             .send([publication(5, 6), Event::Unsubscribed(unsubscribed)])
             .await;
-        let since = connection.agree(wire::client::Verdict::Fresh, 6).await;
+        let since = connection.agree(Verdict::Fresh, 6).await;
         assert_eq!(since, None);
         connection.send([publication(6, 7)]).await;
     });
     let mut again = again.expect("agreed");
     assert_eq!(again.next_publication().await.expect("live").offset, 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_dropped_subscription_is_not_taken_for_that_of_the_next() {
+    let (_gateway, mut connection, client) = connected(Limits::default()).await;
+    let first = {
+        let dropped = client.subscribe("market.a");
+        tokio::select! {
+            result = dropped => panic!("nobody answered: {result:?}"),
+            subscribe = connection.subscribe() => subscribe,
+        }
+    };
+    let (second, ()) = tokio::join!(client.subscribe("market.a"), async {
+        let unsubscribe = connection.expect().await;
+        assert!(matches!(unsubscribe, client_event::Event::Unsubscribe(_)));
+        let late = Event::Subscribed(Subscribed {
+            id: first.id,
+            channel: first.channel,
+            alias: 7,
+            ..Subscribed::default()
+        });
+        connection.send([late, publication(4, 5)]).await;
+        connection.agree(Verdict::Fresh, 5).await;
+        connection.send([publication(5, 6)]).await;
+    });
+    let event = next(&mut second.expect("agreed")).await;
+    assert!(
+        matches!(&event, SubscriptionEvent::Publication(one) if one.offset == 6),
+        "{event:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

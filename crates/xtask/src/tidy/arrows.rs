@@ -64,6 +64,7 @@ const TECHNOLOGIES: &[(&[&str], &[&str])] = &[
     ),
     (&["mio"], &["edge", "loadtest"]),
     (&["fastwebsockets"], &["edge"]),
+    (&["tokio-tungstenite"], &["client"]),
     (&["jsonwebtoken"], &["auth"]),
     (&["clap", "figment"], &["tidegate", "loadtest", "xtask"]),
     (&["metrics-exporter-prometheus"], &["telemetry"]),
