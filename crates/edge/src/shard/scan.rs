@@ -87,6 +87,10 @@ impl Shard {
         if connection.requests.is_empty() && connection.requests.capacity() > 0 {
             connection.requests = Vec::new();
         }
+        if !connection.wants_input() {
+            // It is we who do not listen: that is no silence of the peer's.
+            connection.heard = now;
+        }
         match due(connection, now, heartbeat, slot) {
             None => {}
             Some(Due::Ping) => {
@@ -108,7 +112,11 @@ fn due(connection: &Connection, now: Tick, heartbeat: u32, slot: usize) -> Optio
             let late = now >= connection.profile.handshake_deadline;
             late.then_some(Due::Close(CloseCause::AuthenticationTimeout))
         }
-        Phase::Established(_) if silent >= heartbeat.saturating_mul(2) => {
+        // Only after a ping: a scan may come so late that both are due, and no
+        // link is given up that was not asked.
+        Phase::Established(_)
+            if silent >= heartbeat.saturating_mul(2) && connection.flow.pinged =>
+        {
             Some(Due::Close(CloseCause::IdleTimeout))
         }
         Phase::Established(_) => {
