@@ -119,8 +119,12 @@ pub(crate) async fn run(
 
 /// Serves the one HTTP request.
 async fn upgrade(gateway: &Gateway, stream: TcpStream, full: bool) -> Result<Upgraded, Outcome> {
-    // A silent socket shall cost a task and no buffers, so it waits outside.
-    stream.readable().await.map_err(|_| Outcome::Failed)?;
+    // A silent socket shall cost a task and no buffers, so it waits outside. By
+    // peeking: a new socket counts as readable until a read has been tried.
+    let waited = stream.peek(&mut [0]).await;
+    if !matches!(waited, Ok(1..)) {
+        return Err(Outcome::Failed);
+    }
     let permit = gateway
         .handshakes
         .acquire()
