@@ -119,13 +119,16 @@ impl Core {
             } => {
                 connection.profile.client_name = client_name.into();
                 connection.profile.client_version = client_version.into();
-                // The front verifies every token up to the longest allowed.
-                let verdict = connection.profile.verdict.take();
-                self.admit(
-                    slot,
-                    connection,
-                    verdict.unwrap_or(Err(TokenError::TooLong)),
-                )?;
+                let verdict = match connection.profile.verdict.take() {
+                    Some(verdict) => verdict,
+                    // The front had gone: this Hello is late, good or not.
+                    None if self.clock.now() >= connection.profile.handshake_deadline => {
+                        return Err(CloseCause::AuthenticationTimeout.into());
+                    }
+                    // The front verifies every token up to the longest allowed.
+                    None => Err(TokenError::TooLong),
+                };
+                self.admit(slot, connection, verdict)?;
             }
             Action::Subscribe {
                 id,
