@@ -1,0 +1,242 @@
+//! The gateway under test.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bus::{
+    Bus, BusExt, Handler, Incoming, LogLimits, MemoryBus, Outgoing, Pattern, Published, Request,
+    RequestContext, Subject,
+};
+use bytes::Bytes;
+use edge::{Access, Edge, EdgeConfig, NamespacePolicy, Policies, RoutePolicy, SessionLimits};
+use hub::{DeliveryPolicy, OutboxLimits, Overflow};
+use lifecycle::{DrainOutcome, Scope};
+use prost::Message;
+use testkit::{DEADLINE, Dial, RawClient, Tokens, publish};
+use wire::{
+    Channel, GatewayId, Subprotocol,
+    client::{Accepted, server_event::Event},
+    gateway::{Command, CommandReply, command, command_reply::Reply},
+    websocket::ReaderLimits,
+};
+
+/// A gateway on a bus and a port of its own. Every test ends with
+/// [`Gateway::finish`] or [`Gateway::drain`].
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    pub(crate) bus: Arc<MemoryBus>,
+    pub(crate) tokens: Tokens,
+    scope: Scope,
+}
+
+/// A worker that is a function.
+struct Worker<F>(F);
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Starts one; `adjust` changes what a test is about.
+    pub(crate) async fn start(adjust: impl FnOnce(&mut EdgeConfig)) -> Self {
+        let bus = Arc::new(MemoryBus::new());
+        let tokens = Tokens::new();
+        let scope = Scope::root();
+        let running = bus.clone();
+        scope.spawn_cancellable("bus", async move { running.run().await });
+        let log = LogLimits {
+            messages: 10_000,
+            age: Duration::from_secs(3600),
+        };
+        let logged = Pattern::new("tg.ch.log.>").expect("valid");
+        bus.keep_log(logged, log).await.expect("memory keeps logs");
+        let mut config = config();
+        adjust(&mut config);
+        let edge = Edge::bind(config, bus.clone(), tokens.verifier()).expect("a free port");
+        let address = edge.local_addr();
+        edge.start(&scope).expect("threads");
+        Self {
+            address,
+            bus,
+            tokens,
+            scope,
+        }
+    }
+
+    pub(crate) fn dial(&self) -> Dial {
+        Dial::to(self.address)
+    }
+
+    /// A welcomed client.
+    pub(crate) async fn client(&self, user: &str) -> RawClient {
+        RawClient::greeted(self.address, &self.tokens.token(user)).await
+    }
+
+    /// A welcomed client that speaks JSON.
+    pub(crate) async fn json_client(&self, user: &str) -> RawClient {
+        let mut client = self.dial().json().connect().await;
+        client.hello(&self.tokens.token(user)).await;
+        client
+    }
+
+    /// Publishes as a backend does.
+    pub(crate) async fn publish(&self, channel: &str, payload: impl Into<Bytes>) -> Published {
+        let channel = Channel::parse(channel, 255).expect("valid");
+        let outgoing = Outgoing {
+            subject: Subject::of_channel(&channel),
+            payload: payload.into(),
+            key: Box::default(),
+            published_at_us: 0,
+            message_id: Box::default(),
+        };
+        self.bus.send(outgoing).await.expect("the bus has room")
+    }
+
+    /// Serves a route.
+    pub(crate) fn serve(&self, route: &str, handler: impl Fn(Incoming) + Send + Sync + 'static) {
+        let subject = Subject::of_route(route).expect("valid");
+        self.bus
+            .serve(subject, "workers", Arc::new(Worker(handler)));
+    }
+
+    /// Gives a command as the control plane does.
+    pub(crate) async fn command(&self, command: command::Command) -> Reply {
+        let command = Command {
+            command: Some(command),
+        };
+        let reply = self.command_bytes(command.encode_to_vec()).await;
+        let reply = CommandReply::decode(reply).expect("a reply");
+        reply.reply.expect("a reply is never empty")
+    }
+
+    /// Sends anything where commands go.
+    pub(crate) async fn command_bytes(&self, payload: impl Into<Bytes>) -> Bytes {
+        let request = Request {
+            subject: Subject::of_gateway(&gateway_id()),
+            payload: payload.into(),
+            deadline: DEADLINE,
+            context: RequestContext::default(),
+        };
+        let reply = self.bus.ask(request).await;
+        reply.expect("the gateway answers").payload
+    }
+
+    /// Asserts that a good client is served in every way.
+    pub(crate) async fn serves(&self) {
+        let mut client = self.client("good").await;
+        client.subscribe(1, "room.good").await;
+        client.send(publish(2, "room.good", "still here")).await;
+        // The answer and the publication come from two sides, in any order.
+        let (mut accepted, mut received) = (0, 0);
+        for _ in 0..2 {
+            match client.next_event().await {
+                Event::Accepted(Accepted { id: 2, .. }) => accepted += 1,
+                Event::Publication(it) if it.payload == "still here" => received += 1,
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        assert_eq!((accepted, received), (1, 1));
+        client.leave().await;
+    }
+
+    /// Ends a test: whatever it did, good clients are served and the gateway
+    /// stops in order.
+    pub(crate) async fn finish(self) {
+        self.serves().await;
+        self.drain().await;
+    }
+
+    /// Stops the gateway and asserts that nothing of it is left.
+    pub(crate) async fn drain(self) {
+        assert_eq!(self.scope.drain(DEADLINE).await, DrainOutcome::Finished);
+        assert_eq!(self.scope.panicked(), None);
+    }
+
+    /// Tells the gateway to stop, and does not wait.
+    pub(crate) fn cancel(&self) {
+        self.scope.cancel();
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        assert!(
+            self.scope.is_cancelled() || std::thread::panicking(),
+            "a test must end with `finish` or `drain`"
+        );
+        // Lets the threads of a failed test go.
+        self.scope.cancel();
+    }
+}
+
+impl<F: Fn(Incoming) + Send + Sync> Handler for Worker<F> {
+    fn handle(&self, request: Incoming) {
+        (self.0)(request);
+    }
+}
+
+pub(crate) fn gateway_id() -> GatewayId {
+    GatewayId::new("gw-test").expect("valid")
+}
+
+fn config() -> EdgeConfig {
+    EdgeConfig {
+        gateway: gateway_id(),
+        listen: "127.0.0.1:0".parse().expect("valid"),
+        shards: 1,
+        max_connections: 2_000,
+        max_handshakes: 1_000,
+        reserved_descriptors: 64,
+        handshake_timeout: 2 * DEADLINE,
+        // Many a test ends with clients that do not answer.
+        close_timeout: Duration::from_millis(500),
+        heartbeat: 2 * DEADLINE,
+        send_buffer_bytes: 256 << 10,
+        allowed_origins: Vec::new(),
+        default_subprotocol: Some(Subprotocol::Protobuf),
+        websocket: ReaderLimits {
+            max_message_bytes: 64 << 10,
+            max_fragments: 16,
+        },
+        outbox: OutboxLimits {
+            bytes: 1 << 20,
+            items: 1_000,
+        },
+        session: SessionLimits {
+            max_subscriptions: 8,
+            max_in_flight: 4,
+            max_channel_bytes: 64,
+            max_deadline: DEADLINE,
+        },
+        policies: policies(),
+        echo: false,
+    }
+}
+
+fn policies() -> Policies {
+    let mut policies = Policies::default();
+    let namespaces = [
+        ("room", Access::Anyone, Overflow::DropOldest),
+        ("log", Access::Anyone, Overflow::DropOldest),
+        ("strict", Access::Anyone, Overflow::Disconnect),
+        ("news", Access::Server, Overflow::DropOldest),
+        ("vip", Access::Token, Overflow::DropOldest),
+    ];
+    for (name, publish, overflow) in namespaces {
+        let policy = NamespacePolicy {
+            publish,
+            subscribe: if publish == Access::Token {
+                Access::Token
+            } else {
+                Access::Anyone
+            },
+            delivery: DeliveryPolicy { overflow },
+        };
+        policies.namespaces.insert(name.into(), policy);
+    }
+    for route in ["echo", "hold", "fail", "nobody"] {
+        let policy = RoutePolicy {
+            subject: Subject::of_route(route).expect("valid"),
+            deadline: DEADLINE,
+        };
+        policies.routes.insert(route.into(), policy);
+    }
+    policies
+}

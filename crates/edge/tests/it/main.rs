@@ -1,0 +1,11 @@
+//! A whole gateway on the in-memory bus, and clients that behave or don't.
+
+mod commands;
+mod delivery;
+mod draining;
+mod gateway;
+mod handshake;
+mod limits;
+mod protocol;
+mod requests;
+mod websocket;
