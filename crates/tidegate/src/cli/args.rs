@@ -1,0 +1,130 @@
+//! Options that several commands share.
+
+use std::time::Duration;
+
+use client::Client;
+use control::client::AuthServiceClient;
+use tonic::transport::Channel;
+use wire::control::{IssueTokenRequest, IssueTokenResponse};
+
+use super::Failure;
+
+/// How gateways know the command line.
+const CLIENT_NAME: &str = "tidegate-cli";
+
+/// Where the control plane is.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct GrpcArgs {
+    /// Address of the control plane
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TIDEGATE_GRPC",
+        default_value = "http://127.0.0.1:7410"
+    )]
+    grpc: String,
+}
+
+/// Where the gateway is, and who connects.
+#[derive(Debug, clap::Args)]
+pub(super) struct ClientArgs {
+    /// Address of the gateway
+    #[arg(
+        long,
+        env = "TIDEGATE_URL",
+        default_value = "ws://127.0.0.1:7400/v1/ws"
+    )]
+    url: String,
+
+    /// Token to connect with; otherwise the control plane is asked for one
+    #[arg(long, env = "TIDEGATE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+
+    /// Connect as this user, with a token from the control plane [default: $USER, or cli]
+    #[arg(long)]
+    user: Option<String>,
+
+    #[command(flatten)]
+    grpc: GrpcArgs,
+}
+
+/// A user or a connection.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct TargetArgs {
+    /// All connections of this user
+    #[arg(long)]
+    pub(super) user: Option<String>,
+
+    /// This connection
+    #[arg(long, value_name = "ID")]
+    pub(super) connection: Option<String>,
+}
+
+/// Reads `90s`, `5m` or `1h 30m`.
+pub(super) fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+    humantime::parse_duration(text)
+}
+
+// === impl GrpcArgs ===
+
+impl GrpcArgs {
+    /// Connects to the control plane.
+    pub(super) async fn connect(&self) -> Result<Channel, Failure> {
+        Ok(control::client::connect(&self.grpc).await?)
+    }
+
+    /// Asks for a token.
+    pub(super) async fn issue_token(
+        &self,
+        request: IssueTokenRequest,
+    ) -> Result<IssueTokenResponse, Failure> {
+        let mut auth = AuthServiceClient::new(self.connect().await?);
+        Ok(auth.issue_token(request).await?.into_inner())
+    }
+}
+
+// === impl ClientArgs ===
+
+impl ClientArgs {
+    /// Connects to the gateway. A user that is named goes before the token, which
+    /// may well come from the environment.
+    pub(super) async fn connect(&self) -> Result<Client, Failure> {
+        let builder = Client::builder(&self.url).client_name(CLIENT_NAME);
+        let builder = match (&self.user, &self.token) {
+            (None, Some(token)) => builder.token(token),
+            (user, _) => {
+                let user = user.clone().unwrap_or_else(default_user);
+                let request = IssueTokenRequest {
+                    user,
+                    ..IssueTokenRequest::default()
+                };
+                // Once in vain: what goes wrong here is worth a sentence of its
+                // own, while inside of the client it is one more failed try.
+                self.grpc.issue_token(request.clone()).await?;
+                let grpc = self.grpc.clone();
+                // A fresh one for each connection outlives the expiry of any,
+                // and a development node that comes back with another key.
+                builder.token_source(move || {
+                    let (grpc, request) = (grpc.clone(), request.clone());
+                    async move { Ok::<_, Failure>(grpc.issue_token(request).await?.token) }
+                })
+            }
+        };
+        builder
+            .connect()
+            .await
+            .map_err(|error| self.failure(&error))
+    }
+
+    /// What an error of the connected client means.
+    pub(super) fn failure(&self, error: &client::Error) -> Failure {
+        Failure::of_client(error, &self.url)
+    }
+}
+
+/// Who works here.
+fn default_user() -> String {
+    let user = std::env::var("USER").ok().filter(|user| !user.is_empty());
+    user.unwrap_or_else(|| "cli".to_owned())
+}

@@ -1,0 +1,99 @@
+//! The command line: one file for each command, and what they share.
+//!
+//! Results go to stdout, everything else to stderr, so that output can be piped.
+
+mod args;
+mod config;
+mod connections;
+mod dev;
+mod failure;
+mod output;
+mod payload;
+mod publish;
+mod request;
+mod send;
+mod subscribe;
+mod token;
+
+use clap::{ColorChoice, Parser, Subcommand};
+
+pub(crate) use self::failure::Failure;
+
+/// Shown below `tidegate --help`; docs/cli.md has the same table.
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done
+   1  the operation failed: refused, not found, ...
+   2  the command line makes no sense
+  64  the configuration can't be used
+  69  no connection to the server
+  75  overloaded or out of time: trying again may help";
+
+/// The gateway cluster for real-time clients.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, after_help = EXIT_CODES)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Print JSON, one object a line, for scripts
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Colors in the output; NO_COLOR is honoured as well
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything in one process, on an in-memory bus, with a demo token
+    Dev(dev::Args),
+    /// Get a token for a client
+    Token(token::Args),
+    /// Publish to a channel
+    Publish(publish::Args),
+    /// Print what is published to channels
+    Subscribe(subscribe::Args),
+    /// Call a route and print the reply
+    Request(request::Args),
+    /// Send to a user or to one connection
+    Send(send::Args),
+    /// See who is connected, and disconnect
+    Connections(connections::Args),
+    /// Check and show configurations
+    Config(config::Args),
+}
+
+// === impl Cli ===
+
+impl Cli {
+    /// Makes the choice hold for everything printed by this process.
+    pub(crate) fn choose_color(&self) {
+        let choice = match self.color {
+            ColorChoice::Auto => anstream::ColorChoice::Auto,
+            ColorChoice::Always => anstream::ColorChoice::Always,
+            ColorChoice::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+
+    /// Runs the command to its end.
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let json = self.json;
+        match self.command {
+            Command::Dev(args) => dev::run(args, json).await,
+            Command::Token(args) => token::run(args, json).await,
+            Command::Publish(args) => publish::run(args, json).await,
+            Command::Subscribe(args) => subscribe::run(args, json).await,
+            Command::Request(args) => request::run(args, json).await,
+            Command::Send(args) => send::run(args, json).await,
+            Command::Connections(args) => connections::run(args, json).await,
+            Command::Config(args) => config::run(&args, json),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
