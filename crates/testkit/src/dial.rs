@@ -159,14 +159,16 @@ impl Dial {
     /// # Panics
     /// If the gateway refuses.
     pub async fn connect_with(self, early: &[u8]) -> RawClient {
-        let (answer, stream, rest) = self.ask(early).await;
-        assert_eq!(answer.status, 101, "refused: {answer:?}");
-        assert_eq!(answer.header("sec-websocket-accept"), Some(ACCEPT));
-        let subprotocol = match answer.header("sec-websocket-protocol") {
-            Some(name) => Subprotocol::from_name(name).expect("the gateway names one of ours"),
-            None => Subprotocol::Protobuf,
-        };
-        RawClient::new(stream, rest, subprotocol)
+        let connected = self.ask(early).await;
+        connected.unwrap_or_else(|answer| panic!("refused: {answer:?}"))
+    }
+
+    /// Connects if the gateway lets us.
+    ///
+    /// # Errors
+    /// How it refused.
+    pub async fn try_connect(self) -> Result<RawClient, HttpAnswer> {
+        self.ask(b"").await
     }
 
     /// Sends the request and returns why it was refused.
@@ -174,12 +176,11 @@ impl Dial {
     /// # Panics
     /// If it was not.
     pub async fn refused(self) -> HttpAnswer {
-        let (answer, ..) = self.ask(b"").await;
-        assert_ne!(answer.status, 101, "accepted: {answer:?}");
-        answer
+        let refused = self.ask(b"").await;
+        refused.expect_err("the gateway should have refused")
     }
 
-    async fn ask(&self, early: &[u8]) -> (HttpAnswer, TcpStream, BytesMut) {
+    async fn ask(&self, early: &[u8]) -> Result<RawClient, HttpAnswer> {
         let mut stream = self.open().await;
         let request = [self.text().as_bytes(), early].concat();
         stream
@@ -195,7 +196,15 @@ impl Dial {
             let length = read.unwrap_or_else(|error| panic!("no HTTP answer: {error}"));
             assert!(length > 0, "no HTTP answer, only {bytes:?}");
         };
-        (answer, stream, bytes)
+        if answer.status != 101 {
+            return Err(answer);
+        }
+        assert_eq!(answer.header("sec-websocket-accept"), Some(ACCEPT));
+        let subprotocol = match answer.header("sec-websocket-protocol") {
+            Some(name) => Subprotocol::from_name(name).expect("the gateway names one of ours"),
+            None => Subprotocol::Protobuf,
+        };
+        Ok(RawClient::new(stream, bytes, subprotocol))
     }
 }
 
