@@ -180,8 +180,8 @@ async fn nothing_comes_after_unsubscribed() {
     let alias = leaving.subscribe(1, "room.1").await.alias;
     staying.subscribe(1, "room.1").await;
     gateway.publish("room.1", "before").await;
-    leaving.send(unsubscribe(2, "room.1")).await;
     assert_eq!(leaving.publication().await.payload, "before");
+    leaving.send(unsubscribe(2, "room.1")).await;
     let unsubscribed = leaving.unsubscribed().await;
     assert_eq!((unsubscribed.id, unsubscribed.alias), (2, alias));
     assert_eq!(unsubscribed.code(), ErrorCode::Unspecified);
