@@ -151,7 +151,7 @@ impl Run<'_> {
             token_in_query: self.common.token_in == TokenIn::Query,
             channel: self.common.channel.clone(),
             connections,
-            first_source: 1,
+            first_source: 1 + self.common.first_source,
             connect_rate: self.common.connect_rate,
             inflight: self.common.inflight,
             work,
