@@ -25,13 +25,17 @@ fn verify(criterion: &mut Criterion) {
         private_key: None,
     };
     let mut group = criterion.benchmark_group("verify");
-    for (name, signing, verifying) in
-        [("EdDSA", &pair.signing, pair.verifying.clone()), ("HS256", &secret, secret.clone())]
-    {
+    for (name, signing, verifying) in [
+        ("EdDSA", &pair.signing, pair.verifying.clone()),
+        ("HS256", &secret, secret.clone()),
+    ] {
         let now = SystemTime::now();
         let user = UserId::new("user-12345").expect("valid");
         let subscribe = Some(Patterns::parse(&["market.>", "room.*"]).expect("valid"));
-        let token = NewToken { subscribe, ..NewToken::new(user, Duration::from_secs(3600)) };
+        let token = NewToken {
+            subscribe,
+            ..NewToken::new(user, Duration::from_secs(3600))
+        };
         let (text, _) = Signer::from_key(signing).expect("signs").issue(&token, now);
         let keys = KeySet::new(&[verifying]).expect("usable");
         let verifier = Verifier::new(keys, VerifierConfig::default());
