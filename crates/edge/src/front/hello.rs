@@ -38,8 +38,13 @@ pub(crate) async fn await_hello(
     subprotocol: Subprotocol,
     input: &mut Vec<u8>,
 ) -> Option<Verdict> {
+    let mut reader = Reader::default();
+    let mut seen = 0;
     loop {
-        match glance(&gateway.config.websocket, subprotocol, input) {
+        let limits = &gateway.config.websocket;
+        let glance = glance(&mut reader, limits, subprotocol, &input[seen..]);
+        seen = input.len();
+        match glance {
             Glance::Token(token) => return Some(gateway.verify(&token).map(Box::new)),
             Glance::Unfinished if input.len() < MAX_BYTES => {}
             Glance::Unfinished | Glance::Other => return None,
@@ -52,11 +57,17 @@ pub(crate) async fn await_hello(
     }
 }
 
-fn glance(limits: &ReaderLimits, subprotocol: Subprotocol, input: &[u8]) -> Glance {
-    let mut reader = Reader::default();
+/// Looks at the next piece of input; what came before is in `reader`, so that a
+/// Hello that drips in costs no more than one that comes at once.
+fn glance(
+    reader: &mut Reader,
+    limits: &ReaderLimits,
+    subprotocol: Subprotocol,
+    piece: &[u8],
+) -> Glance {
     // A copy, as reading unmasks in place.
-    let mut input = input.to_vec();
-    let mut messages = reader.read(limits, &mut input);
+    let mut piece = piece.to_vec();
+    let mut messages = reader.read(limits, &mut piece);
     let data = loop {
         match messages.next() {
             None => return Glance::Unfinished,
@@ -81,6 +92,8 @@ fn glance(limits: &ReaderLimits, subprotocol: Subprotocol, input: &[u8]) -> Glan
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use prost::Message;
     use wire::{
         client::{ClientEvent, ClientMessage, Hello, Ping},
@@ -120,12 +133,13 @@ mod tests {
         let mut input = Vec::new();
         client_frame(OpCode::Ping, [9; 4], b"x", &mut input);
         input.extend(hello("t.o.k"));
-        for cut in 0..input.len() {
-            let glance = glance(&LIMITS, Subprotocol::Protobuf, &input[..cut]);
-            assert!(matches!(glance, Glance::Unfinished), "cut at {cut}");
+        let mut reader = Reader::default();
+        let mut look = |piece: &[u8]| glance(&mut reader, &LIMITS, Subprotocol::Protobuf, piece);
+        let (last, rest) = input.split_last().expect("not empty");
+        for byte in rest {
+            assert!(matches!(look(slice::from_ref(byte)), Glance::Unfinished));
         }
-        let found = glance(&LIMITS, Subprotocol::Protobuf, &input);
-        assert!(matches!(found, Glance::Token(token) if token == "t.o.k"));
+        assert!(matches!(look(slice::from_ref(last)), Glance::Token(token) if token == "t.o.k"));
     }
 
     #[test]
@@ -133,7 +147,12 @@ mod tests {
         let mut unmasked = Vec::new();
         ping_frame(b"", &mut unmasked);
         for input in [frame(Event::Ping(Ping { nonce: 1 })), hello(""), unmasked] {
-            let glance = glance(&LIMITS, Subprotocol::Protobuf, &input);
+            let glance = glance(
+                &mut Reader::default(),
+                &LIMITS,
+                Subprotocol::Protobuf,
+                &input,
+            );
             assert!(matches!(glance, Glance::Other));
         }
     }
