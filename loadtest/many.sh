@@ -29,7 +29,7 @@ for ((i = 0; i < count; i++)); do
     line=$(cat "$scratch/$i.json")
     admins+=("$(field "$line" admin_url)")
     n=$((total - i * each < each ? total - i * each : each))
-    target/release/loadtest idle -n "$n" --first-source "$((i * 2))" --connect-rate "$rate" --hold 3000 --against gateway --url "$(field "$line" client_url)" \
+    target/release/loadtest idle -n "$n" --connect-rate "$rate" --hold 3000 --against gateway --url "$(field "$line" client_url)" \
         --grpc "$(field "$line" grpc_url)" --server-pid "${pids[-1]}" --token "$(field "$line" token)" >/dev/null 2>&1 &
     wanted=$((i * each + n))
     for ((tries = 0; tries < 300; tries++)); do

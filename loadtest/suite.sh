@@ -14,7 +14,7 @@ run() {
 }
 
 wanted=("$@")
-run idle          idle -n 15000 --connect-rate 6000 --hold 60
+run idle          idle -n 15000 --connect-rate 6000 --hold 20
 run idle-large    idle -n 15000 --connect-rate 6000 --hold 5 --after-large
 run storm         storm --secs 5
 run fan1k-50      fanout -n 1000 --rate 50 --secs 5

@@ -44,10 +44,6 @@ pub(crate) struct CommonArgs {
     /// Client processes that share the connections; one can hold about 20,000.
     #[arg(long, default_value_t = 1)]
     pub(crate) processes: usize,
-    /// The first source address, as a number under 127.1.0.0, with 10,000
-    /// connections to each: keeps runs at the same time out of each other's ports.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) first_source: usize,
     /// New connections per second; zero: as fast as they are answered.
     #[arg(long, default_value_t = 0.0)]
     pub(crate) connect_rate: f64,

@@ -6,6 +6,8 @@ pub(crate) mod fanout;
 pub(crate) mod idle;
 pub(crate) mod storm;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use anyhow::{Context, Result};
 
 use crate::args::{Against, CommonArgs, Scenario, TokenIn};
@@ -151,12 +153,23 @@ impl Run<'_> {
             token_in_query: self.common.token_in == TokenIn::Query,
             channel: self.common.channel.clone(),
             connections,
-            first_source: 1 + self.common.first_source,
+            first_source: fresh_sources(),
             connect_rate: self.common.connect_rate,
             inflight: self.common.inflight,
             work,
         }
     }
+}
+
+/// The first of source addresses (numbers under 127.1.0.0) that no run before used
+/// lately: ports that a server closed first stay in TIME_WAIT for a minute.
+fn fresh_sources() -> usize {
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    /// Addresses of one run: 160,000 connections.
+    const PER_RUN: usize = 16;
+    const ADDRESSES: usize = 60_000;
+    let run = std::process::id() as usize * 7 + RUNS.fetch_add(1, Ordering::Relaxed);
+    1 + run * PER_RUN % ADDRESSES
 }
 
 /// Adds the rows that tell CPU time: per piece of work, and how busy each side was.

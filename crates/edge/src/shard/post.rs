@@ -24,8 +24,21 @@ impl Shard {
     pub(super) fn take_mail(&mut self) {
         let mut inbox = mem::take(&mut self.inbox);
         self.mailbox().take(&mut inbox);
+        let limits = self.core.gateway.config.outbox;
+        let (mut publications, mut bytes) = (0, 0);
         for mail in inbox.mail.drain(..) {
+            if let Mail::Publication(publication) = &mail {
+                publications += 1;
+                bytes += publication.encoded_len();
+            }
             self.handle_mail(mail);
+            // However much has gathered: a client that reads must not overflow
+            // because nothing was written meanwhile.
+            if publications >= limits.items / 4 || bytes >= limits.bytes / 4 {
+                self.core.hub.fan_out();
+                self.flush();
+                (publications, bytes) = (0, 0);
+            }
         }
         for (alias, dropped) in inbox.lost.drain(..) {
             self.core.counters.lost += dropped;
