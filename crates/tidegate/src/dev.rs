@@ -1,8 +1,9 @@
 //! `tidegate dev`: everything in one process on the in-memory bus, with demo
 //! namespaces, a demo token and an echo worker. Needs nothing but the binary.
 
+mod announce;
+
 use std::{
-    io::{IsTerminal, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::{Duration, SystemTime},
@@ -61,9 +62,9 @@ pub async fn run(options: DevOptions) -> Result<()> {
     telemetry::init_tracing(config.log.format.into(), &config.log.filter)?;
     let DevNode { node, token } = start_with(&config).await?;
     if options.json {
-        announce_json(&node, &token)?;
+        announce::json(&node, &token)?;
     } else {
-        announce(&node, &token)?;
+        announce::text(&node, &token)?;
     }
     tokio::select! {
         signal = signals.next() => tracing::info!(%signal, "stopping"),
@@ -177,50 +178,4 @@ fn demo_token(config: &Config) -> Result<String> {
     };
     let (token, _expires_at) = signer.issue(&token, SystemTime::now());
     Ok(token)
-}
-
-fn announce_json(node: &Node, token: &str) -> Result<()> {
-    let line = serde_json::json!({
-        "client_url": node.client_url(),
-        "echo_url": node.client_url().replace("/v1/ws", "/v1/echo"),
-        "grpc_url": node.grpc_url(),
-        "admin_url": node.admin_url(),
-        "token": token,
-        "pid": std::process::id(),
-    });
-    writeln!(std::io::stdout().lock(), "{line}")?;
-    Ok(())
-}
-
-fn announce(node: &Node, token: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    let (bold, dim, plain) = if out.is_terminal() {
-        ("\x1b[1m", "\x1b[2m", "\x1b[0m")
-    } else {
-        ("", "", "")
-    };
-    let (url, grpc, admin) = (node.client_url(), node.grpc_url(), node.admin_url());
-    let authority = grpc.trim_start_matches("http://");
-    writeln!(
-        out,
-        "\
-{bold}Tidegate is running{plain} {dim}(development node: in-memory bus, nothing is kept){plain}
-
-  clients   {url}
-  gRPC      {grpc}
-  metrics   {admin}/metrics
-
-{bold}A token for user `{DEMO_USER}`{plain}, valid for 12 hours
-  {token}
-
-{bold}Try in another terminal{plain}
-  tidegate subscribe demo.hello
-  tidegate publish demo.hello 'Hello, tide!'
-  tidegate request echo 'Is anybody there?'
-  {dim}grpcurl -plaintext -d '{{\"publication\":{{\"channel\":\"demo.hello\",\"payload\":\"aGk=\"}}}}' \\
-    {authority} tidegate.control.v1.PublishService/Publish{plain}
-
-Ctrl-C stops it."
-    )?;
-    Ok(())
 }
