@@ -26,6 +26,9 @@ use crate::{
     shard::{Mail, Seat},
 };
 
+/// Refusals under way at most, however large the reserve is.
+const MAX_REFUSALS: usize = 1024;
+
 /// A gateway with its port bound and its shards made, not yet serving.
 pub struct Edge {
     gateway: Arc<Gateway>,
@@ -95,6 +98,7 @@ impl Edge {
             shards: mailboxes.iter().map(shard).collect(),
             metrics: Metrics::new(),
             handshakes: Semaphore::new(config.max_handshakes),
+            refusals: Semaphore::new(refusals(config.reserved_descriptors)),
             session_prefix: random_prefix(),
             connections: Arc::default(),
             connection_limit,
@@ -161,6 +165,12 @@ impl std::fmt::Debug for Edge {
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
+}
+
+/// How many connections beyond the limit get an answer at the same time: they
+/// take descriptors of the reserve, and most of it must stay for others.
+fn refusals(reserved: u64) -> usize {
+    usize::try_from(reserved / 4).map_or(MAX_REFUSALS, |share| share.clamp(1, MAX_REFUSALS))
 }
 
 /// Waits for the end and passes it on to the shards.

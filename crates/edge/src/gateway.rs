@@ -25,6 +25,8 @@ pub(crate) struct Gateway {
     pub(crate) metrics: Metrics,
     /// HTTP handshakes that may be under way; each holds some 20 KiB.
     pub(crate) handshakes: Semaphore,
+    /// Connections beyond the limit that may wait for their refusal.
+    pub(crate) refusals: Semaphore,
     /// The upper half of every session id made here; random.
     pub(crate) session_prefix: u128,
     /// Connections from accept to their end.

@@ -14,7 +14,10 @@ use lifecycle::Scope;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::handshake;
+use super::{
+    handshake::{self, Outcome},
+    upgrade::Refusal,
+};
 use crate::gateway::Gateway;
 
 /// Connections the kernel completes before we accept them.
@@ -85,7 +88,16 @@ impl Listener {
 /// Brings one socket through the handshake, or lets it go.
 async fn shake_hands(gateway: Arc<Gateway>, stream: TcpStream, peer: SocketAddr) {
     let slot = ConnectionSlot::take(&gateway.connections, gateway.connection_limit);
-    let outcome = handshake::run(&gateway, stream, peer, slot).await;
+    let refusing = match slot {
+        Some(_) => None,
+        None => gateway.refusals.try_acquire().ok(),
+    };
+    let outcome = if slot.is_some() || refusing.is_some() {
+        handshake::run(&gateway, stream, peer, slot).await
+    } else {
+        // Not even the descriptor that an answer takes: dropped unheard.
+        Outcome::Refused(Refusal::Full)
+    };
     gateway.metrics.handshake(outcome);
 }
 
