@@ -259,6 +259,14 @@ impl Hub {
         self.members.next_dirty()
     }
 
+    /// Whether `member` has overflowed, be it told by [`Fact::Overflowed`] or not
+    /// yet.
+    pub fn has_overflowed(&self, member: MemberId) -> bool {
+        self.members
+            .get(member)
+            .is_some_and(|member| member.overflowed)
+    }
+
     /// What `member` has yet to be written.
     ///
     /// # Panics

@@ -26,7 +26,7 @@ pub(crate) struct Member {
     pub(crate) subprotocol: Subprotocol,
     /// Stands in [`Intake::dirty`].
     dirty: bool,
-    overflowed: bool,
+    pub(crate) overflowed: bool,
 }
 
 /// A member's place among the listeners of a channel.

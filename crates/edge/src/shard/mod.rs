@@ -55,7 +55,6 @@ pub(crate) struct Shard {
     poll: Poll,
     inbox: Inbox,
     scratch: Box<[u8]>,
-    outgoing: Vec<u8>,
     connections: Slab<Connection>,
     /// Connections with input that no event will announce.
     unread: Vec<usize>,
@@ -70,6 +69,8 @@ struct Core {
     gateway: Arc<Gateway>,
     session: SessionConfig,
     hub: Hub,
+    /// Where what leaves with one write is put together.
+    outgoing: Vec<u8>,
     channels: Channels,
     users: Users,
     deliveries: Deliveries,
@@ -105,6 +106,7 @@ impl Seat {
             index,
             session: config.session_config(),
             hub: Hub::new(config.outbox),
+            outgoing: Vec::new(),
             channels: Channels::default(),
             users: Users::new(),
             deliveries: Deliveries::default(),
@@ -119,7 +121,6 @@ impl Seat {
             poll: self.poll,
             inbox: Inbox::default(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
-            outgoing: Vec::new(),
             connections: Slab::new(),
             unread: Vec::new(),
             scanner: Scanner::default(),

@@ -85,6 +85,7 @@ impl Core {
         loop {
             while let Some(action) = self.actions.pop() {
                 self.act(slot, connection, action)?;
+                self.make_room(slot, connection)?;
             }
             let Phase::Established(session) = &mut connection.phase else {
                 return Ok(());

@@ -128,9 +128,11 @@ impl Shard {
         {
             connection.requests.swap_remove(at);
         }
-        let outcome = outcome
-            .map(|reply| reply.payload)
-            .map_err(|error| request_failure(&error));
+        let outcome = match outcome {
+            Ok(reply) if self.core.can_hold(reply.payload.len()) => Ok(reply.payload),
+            Ok(_) => Err(failure(ErrorCode::WorkerError, "its answer is too large")),
+            Err(error) => Err(request_failure(&error)),
+        };
         self.core.counters.request_ended(&outcome);
         self.tell(key, |session, actions| {
             session.replied(id, outcome, actions)

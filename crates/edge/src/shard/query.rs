@@ -77,7 +77,8 @@ impl Shard {
         let event = ServerEvent {
             event: Some(Event::Direct(direct)),
         };
-        let await_written = deliver.await_written && !slots.is_empty();
+        let fits = self.core.can_hold(deliver.payload.len());
+        let await_written = deliver.await_written && fits && !slots.is_empty();
         let pending = Rc::new(Pending {
             query: query.clone(),
             receipts: RefCell::new((slots.len(), Vec::with_capacity(slots.len()))),
@@ -89,15 +90,34 @@ impl Shard {
                 .connection_id(slot, self.connections[slot].generation);
             if await_written {
                 let receipt = self.core.deliveries.expect(slot, id, &pending);
-                self.core.hub.send(member(slot), &event, Some(receipt));
+                if !self.direct(slot, &event, Some(receipt)) {
+                    self.core.deliveries.settle(receipt, Level::Refused);
+                }
             } else {
-                self.core.hub.send(member(slot), &event, None);
-                receipts.push(receipt_of(&id, Level::Enqueued));
+                // What no outbox can hold must not cost the connection.
+                let taken = fits && self.direct(slot, &event, None);
+                let level = if taken {
+                    Level::Enqueued
+                } else {
+                    Level::Refused
+                };
+                receipts.push(receipt_of(&id, level));
             }
         }
         if !await_written {
             query.answer(Answer::Delivered(receipts));
         }
+    }
+
+    /// Queues an event for a connection; `false` if its outbox refused it, and
+    /// the connection is being closed.
+    fn direct(&mut self, slot: usize, event: &ServerEvent, receipt: Option<hub::Receipt>) -> bool {
+        let Self {
+            connections, core, ..
+        } = self;
+        core.hub.send(member(slot), event, receipt);
+        let room = core.make_room(slot, &mut connections[slot]);
+        room.map_err(|ending| self.end(slot, ending)).is_ok()
     }
 
     /// Slots of the established connections that are meant.
@@ -243,8 +263,12 @@ impl Deliveries {
 
     /// A socket took the last byte.
     pub(super) fn written(&mut self, receipt: hub::Receipt) {
+        self.settle(receipt, Level::Written);
+    }
+
+    fn settle(&mut self, receipt: hub::Receipt, level: Level) {
         if let Some(awaited) = self.waiting.remove(&receipt) {
-            awaited.settle(Level::Written);
+            awaited.settle(level);
         }
     }
 

@@ -125,7 +125,7 @@ impl Core {
                 let mut frame = Vec::with_capacity(payload.len() + 2);
                 websocket::pong_frame(payload, &mut frame);
                 self.hub.send_frame(member(slot), frame.into());
-                Ok(())
+                self.make_room(slot, connection)
             }
             Incoming::Pong(_) => Ok(()),
             Incoming::Close(_) => Err(CloseCause::ClosedByPeer.into()),

@@ -1,16 +1,24 @@
 //! From outboxes to sockets: each dirty connection is written once a turn.
 
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 
 use hub::Fact;
 use wire::CloseCause;
 
-use super::{Shard, connection::Phase, member};
+use super::{
+    Core, Shard,
+    connection::{Connection, Phase},
+    member,
+    perform::Ending,
+};
 
 /// What waits in several pieces is copied together up to this size: measured on
 /// this stack, one copy and one write beat a vectored write up to some 8 KiB,
 /// and the kernel takes no more than its send buffer anyway.
 const GATHER_BYTES: usize = 64 << 10;
+
+/// More than what an event and its frame hold besides a payload.
+const EVENT_OVERHEAD: usize = 512;
 
 impl Shard {
     /// Writes every outbox that has something new.
@@ -36,41 +44,20 @@ impl Shard {
         }
     }
 
-    /// Writes until the outbox is empty or the kernel has enough.
+    /// Writes what waits for one connection, as far as the kernel takes it.
     fn transmit(&mut self, slot: usize) {
-        let Some(connection) = self.connections.get_mut(slot) else {
+        let Self {
+            connections, core, ..
+        } = self;
+        let Some(connection) = connections.get_mut(slot) else {
             return;
         };
-        if connection.flow.blocked {
-            return;
+        if core.write(slot, connection).is_err() {
+            return self.lost(slot);
         }
-        let member = member(slot);
-        while !self.core.hub.outbox(member).is_empty() {
-            let bytes = self
-                .core
-                .hub
-                .outbox(member)
-                .gather(&mut self.outgoing, GATHER_BYTES);
-            let wanted = bytes.len();
-            match connection.stream.write(bytes) {
-                Ok(written) => {
-                    self.core.hub.wrote(member, written);
-                    self.core.counters.writes += 1;
-                    self.core.counters.bytes_out += written as u64;
-                    if written < wanted {
-                        connection.flow.blocked = true;
-                        return;
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    connection.flow.blocked = true;
-                    return;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return self.lost(slot),
-            }
+        if self.core.hub.outbox(member(slot)).is_empty() {
+            self.all_written(slot);
         }
-        self.all_written(slot);
     }
 
     /// The outbox is empty; a connection that is closing can go on closing.
@@ -103,5 +90,59 @@ impl Shard {
             noted = true;
         }
         noted
+    }
+}
+
+impl Core {
+    /// Writes until the outbox is empty or the kernel has enough.
+    fn write(&mut self, slot: usize, connection: &mut Connection) -> io::Result<()> {
+        let member = member(slot);
+        while !connection.flow.blocked && !self.hub.outbox(member).is_empty() {
+            let outbox = self.hub.outbox(member);
+            let bytes = outbox.gather(&mut self.outgoing, GATHER_BYTES);
+            let wanted = bytes.len();
+            match connection.stream.write(bytes) {
+                Ok(written) => {
+                    self.hub.wrote(member, written);
+                    self.counters.writes += 1;
+                    self.counters.bytes_out += written as u64;
+                    connection.flow.blocked = written < wanted;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    connection.flow.blocked = true;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes before the end of the turn when much waits already: however much
+    /// a client may ask for in one turn, it must not overflow while it reads.
+    ///
+    /// # Errors
+    /// If it has overflowed: answering on would be work for nothing.
+    pub(super) fn make_room(
+        &mut self,
+        slot: usize,
+        connection: &mut Connection,
+    ) -> Result<(), Ending> {
+        let limits = self.gateway.config.outbox;
+        let outbox = self.hub.outbox(member(slot));
+        if outbox.items() >= limits.items / 4 || outbox.bytes() >= limits.bytes / 4 {
+            self.write(slot, connection)
+                .map_err(|_| CloseCause::ConnectionLost)?;
+        }
+        if self.hub.has_overflowed(member(slot)) {
+            return Err(CloseCause::SlowConsumer.into());
+        }
+        Ok(())
+    }
+
+    /// Whether an event with so many bytes of payload can be in an outbox at
+    /// all, in either subprotocol: JSON holds it in base64.
+    pub(super) fn can_hold(&self, payload: usize) -> bool {
+        payload / 3 * 4 + EVENT_OVERHEAD <= self.gateway.config.outbox.bytes
     }
 }

@@ -7,5 +7,6 @@ mod gateway;
 mod handshake;
 mod limits;
 mod protocol;
+mod regressions;
 mod requests;
 mod websocket;
