@@ -29,9 +29,18 @@ pub(crate) struct Mailbox(Arc<Shared>);
 pub(crate) struct Inbox {
     /// In the order they were pushed.
     pub(crate) mail: Vec<Mail>,
-    /// Channels (by alias) whose publications did not fit, and how many; they
-    /// belong after everything in `mail`.
-    pub(crate) lost: Vec<(u32, u64)>,
+    /// Channels (by alias) whose publications did not fit; these belong after
+    /// everything in `mail`.
+    pub(crate) lost: Vec<(u32, Lost)>,
+}
+
+/// Publications of one channel that did not fit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lost {
+    /// How many.
+    pub(crate) dropped: u64,
+    /// Offset of the last one; zero: the channel keeps no log.
+    pub(crate) to: u64,
 }
 
 struct Shared {
@@ -45,7 +54,7 @@ struct Queue {
     mail: Vec<Mail>,
     publications: usize,
     publication_bytes: usize,
-    lost: HashMap<u32, u64>,
+    lost: HashMap<u32, Lost>,
     /// The shard sleeps, or is about to: the next push must wake it.
     asleep: bool,
 }
@@ -103,7 +112,9 @@ impl Mailbox {
             queue.publication_bytes += bytes;
             queue.mail.push(Mail::Publication(publication.clone()));
         } else {
-            *queue.lost.entry(publication.alias()).or_default() += 1;
+            let lost = queue.lost.entry(publication.alias()).or_default();
+            lost.dropped += 1;
+            lost.to = publication.offset();
         }
         let wake = mem::take(&mut queue.asleep);
         drop(queue);

@@ -88,14 +88,20 @@ impl Channels {
         }
     }
 
-    /// Notes that a publication passed; `false` if nobody here listens.
+    /// Notes that publications up to `offset` (zero: there is no log) passed;
+    /// `false` if they are for nobody here: nobody listens, or the shard has
+    /// left the channel and joined it again behind them, which keeps the alias.
     pub(crate) fn pass(&mut self, alias: u32, offset: u64) -> bool {
         let Some(name) = self.names.get(&alias) else {
             return false;
         };
-        if let Some(Local::Live(live)) = self.by_name.get_mut(name) {
-            live.offset = Offset(offset);
+        let Some(Local::Live(live)) = self.by_name.get_mut(name) else {
+            return false;
+        };
+        if offset != 0 && offset <= live.offset.0 {
+            return false;
         }
+        live.offset = Offset(offset);
         true
     }
 }
@@ -118,5 +124,42 @@ impl Live {
             Some(_) => Verdict::Lost,
         };
         (verdict, position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_before_the_shard_joined_again_is_not_passed_on() {
+        let channel = Channel::parse("log.1", 255).expect("valid");
+        let entry = |offset| Entry {
+            alias: 7,
+            epoch: Epoch::new("e"),
+            offset: Offset(offset),
+        };
+        let mut channels = Channels::default();
+        channels.insert_live(channel.clone(), &entry(1));
+        // Publication 2 is in the mailbox when the last listener leaves and
+        // comes back; another shard kept the channel.
+        channels.remove(&channel);
+        assert!(!channels.pass(7, 2));
+        channels.insert_live(channel, &entry(2));
+        assert!(!channels.pass(7, 2));
+        assert!(channels.pass(7, 3));
+    }
+
+    #[test]
+    fn publications_without_offsets_always_pass() {
+        let channel = Channel::parse("room.1", 255).expect("valid");
+        let entry = Entry {
+            alias: 7,
+            epoch: Epoch::new(""),
+            offset: Offset::NONE,
+        };
+        let mut channels = Channels::default();
+        channels.insert_live(channel, &entry);
+        assert!(channels.pass(7, 0) && channels.pass(7, 0));
     }
 }

@@ -17,7 +17,7 @@ use super::{
     connection::{Connection, Phase},
     mail::{ConnectionKey, Mail},
 };
-use crate::fanout::Entry;
+use crate::{fanout::Entry, mailbox::Lost};
 
 impl Shard {
     /// Takes everything that waits in the mailbox.
@@ -40,11 +40,15 @@ impl Shard {
                 (publications, bytes) = (0, 0);
             }
         }
-        for (alias, dropped) in inbox.lost.drain(..) {
+        for (alias, Lost { dropped, to }) in inbox.lost.drain(..) {
             self.core.counters.lost += dropped;
-            self.core
-                .hub
-                .gap(alias, dropped, GapCause::GatewayOverloaded);
+            // Who subscribes next starts behind them, and is not told that
+            // nothing was missed.
+            if self.core.channels.pass(alias, to) {
+                self.core
+                    .hub
+                    .gap(alias, dropped, GapCause::GatewayOverloaded);
+            }
         }
         // Kept for its capacity.
         self.inbox = inbox;
