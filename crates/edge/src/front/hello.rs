@@ -68,25 +68,24 @@ fn glance(
     // A copy, as reading unmasks in place.
     let mut piece = piece.to_vec();
     let mut messages = reader.read(limits, &mut piece);
-    let data = loop {
-        match messages.next() {
+    loop {
+        let data = match messages.next() {
             None => return Glance::Unfinished,
-            Some(Ok(Incoming::Text(data) | Incoming::Binary(data))) => break data,
-            Some(Ok(Incoming::Ping(_) | Incoming::Pong(_))) => {}
+            Some(Ok(Incoming::Text(data) | Incoming::Binary(data))) => data,
+            Some(Ok(Incoming::Ping(_) | Incoming::Pong(_))) => continue,
             Some(Ok(Incoming::Close(_)) | Err(_)) => return Glance::Other,
-        }
-    };
-    let Ok(message) = subprotocol.decode(data) else {
-        return Glance::Other;
-    };
-    match message
-        .events
-        .into_iter()
-        .next()
-        .and_then(|event| event.event)
-    {
-        Some(Event::Hello(hello)) if !hello.token.is_empty() => Glance::Token(hello.token),
-        _ => Glance::Other,
+        };
+        let Ok(message) = subprotocol.decode(data) else {
+            return Glance::Other;
+        };
+        // A message without events says nothing, and the next one may be Hello.
+        let Some(first) = message.events.into_iter().next() else {
+            continue;
+        };
+        return match first.event {
+            Some(Event::Hello(hello)) if !hello.token.is_empty() => Glance::Token(hello.token),
+            _ => Glance::Other,
+        };
     }
 }
 
@@ -129,9 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn hello_is_found_once_it_is_whole_and_behind_pings() {
+    fn hello_is_found_once_it_is_whole_behind_pings_and_empty_messages() {
         let mut input = Vec::new();
         client_frame(OpCode::Ping, [9; 4], b"x", &mut input);
+        client_frame(OpCode::Binary, [9; 4], b"", &mut input);
         input.extend(hello("t.o.k"));
         let mut reader = Reader::default();
         let mut look = |piece: &[u8]| glance(&mut reader, &LIMITS, Subprotocol::Protobuf, piece);

@@ -14,6 +14,10 @@ use super::{
 };
 use crate::namespace::ConnectionGrants;
 
+/// Events in one message. An event takes fifty times as much memory as the two
+/// bytes it can be sent in, and those behind a full window are kept.
+const MAX_EVENTS: usize = 4096;
+
 /// A connection must end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ending {
@@ -44,6 +48,9 @@ impl Core {
         let message = subprotocol
             .decode(data)
             .map_err(|_| CloseCause::MalformedMessage)?;
+        if message.events.len() > MAX_EVENTS {
+            return Err(CloseCause::MessageTooLarge.into());
+        }
         for event in message.events {
             self.on_event(slot, connection, event)?;
         }

@@ -152,3 +152,13 @@ async fn who_asks_and_never_reads_is_disconnected() {
     drop(client);
     gateway.finish().await;
 }
+
+#[tokio::test]
+async fn a_message_of_more_events_than_allowed_is_too_large() {
+    let gateway = Gateway::start(|_| {}).await;
+    let mut client = gateway.client("many").await;
+    client.send_events(&vec![ping(1); 4_097]).await;
+    let close = client.expect_close().await;
+    assert_eq!((close.code, close.cause()), (1009, "message_too_large"));
+    gateway.finish().await;
+}

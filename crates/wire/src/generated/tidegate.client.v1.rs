@@ -254,7 +254,8 @@ impl GapCause {
         }
     }
 }
-/// One WebSocket message from a client: a batch of events, handled in order.
+/// One WebSocket message from a client: a batch of events, handled in order; at
+/// most 4096 of them.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientMessage {
     #[prost(message, repeated, tag = "1")]
