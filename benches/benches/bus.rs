@@ -13,7 +13,8 @@ use std::{
 };
 
 use bus::{
-    Bus, LogLimits, MemoryBus, Message, Outgoing, Pattern, Request, RequestContext, Sink, Subject,
+    Bus, Log, LogLimits, MemoryBus, Message, Outgoing, Pattern, Request, RequestContext, Sink,
+    Subject,
 };
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -31,6 +32,8 @@ impl Sink for Count {
         self.0
             .fetch_add(message.payload.len() as u64, Ordering::Relaxed);
     }
+
+    fn lost(&self, _dropped: u64) {}
 }
 
 fn subscribed(sinks: usize) -> MemoryBus {
@@ -68,7 +71,12 @@ fn publishing(criterion: &mut Criterion) {
         messages: 1_000,
         age: Duration::from_secs(600),
     };
-    bus.declare_log(subject.clone().into(), limits, Box::new(drop));
+    let log = Log {
+        name: "bench".into(),
+        patterns: vec![subject.clone().into()],
+        limits,
+    };
+    bus.declare_log(log, Box::new(drop));
     group.bench_function("logged", |bencher| bencher.iter(|| publish(&bus, &subject)));
     group.finish();
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::port::{
-    Bus, BusError, Done, HistoryPage, HistoryRead, LogLimits, Outgoing, Published, Reply, Request,
-    RequestToken, Sink, Subscribed, SubscriptionToken,
+    Bus, BusError, Done, Entry, HistoryPage, HistoryRead, Log, Outgoing, Published, Put, Remove,
+    Reply, Request, RequestToken, Revision, Sink, Subscribed, SubscriptionToken, Table, TableSpec,
 };
 use crate::subject::Pattern;
 
@@ -68,14 +68,50 @@ pub trait BusExt: Bus {
     }
 
     /// Declares a log and waits until it is kept.
-    fn keep_log(
-        &self,
-        pattern: Pattern,
-        limits: LogLimits,
-    ) -> impl Future<Output = Result<(), BusError>> + Send {
+    fn keep_log(&self, log: Log) -> impl Future<Output = Result<(), BusError>> + Send {
         async move {
             let (done, outcome) = outcome();
-            self.declare_log(pattern, limits, done);
+            self.declare_log(log, done);
+            settled(outcome).await
+        }
+    }
+
+    /// Declares a table and waits until it is there.
+    fn keep_table(&self, table: TableSpec) -> impl Future<Output = Result<(), BusError>> + Send {
+        async move {
+            let (done, outcome) = outcome();
+            self.declare_table(table, done);
+            settled(outcome).await
+        }
+    }
+
+    /// Writes an entry and waits until the bus keeps it.
+    fn write(&self, put: Put) -> impl Future<Output = Result<Revision, BusError>> + Send {
+        async move {
+            let (done, outcome) = outcome();
+            self.put(put, done);
+            settled(outcome).await
+        }
+    }
+
+    /// Removes an entry and waits until it is gone.
+    fn erase(&self, remove: Remove) -> impl Future<Output = Result<(), BusError>> + Send {
+        async move {
+            let (done, outcome) = outcome();
+            self.remove(remove, done);
+            settled(outcome).await
+        }
+    }
+
+    /// Reads entries.
+    fn look_up(
+        &self,
+        table: Table,
+        keys: Vec<Pattern>,
+    ) -> impl Future<Output = Result<Vec<Entry>, BusError>> + Send {
+        async move {
+            let (done, outcome) = outcome();
+            self.entries(table, keys, done);
             settled(outcome).await
         }
     }

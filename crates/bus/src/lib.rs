@@ -13,8 +13,9 @@ mod subject;
 pub use ext::BusExt;
 pub use memory::{MemoryBus, MemoryLimits};
 pub use port::{
-    Bus, BusError, Done, Handler, HistoryPage, HistoryRead, Incoming, LogLimits, Message, Outgoing,
-    Position, Published, Reply, Request, RequestContext, RequestToken, Responder, Sink, Subscribed,
-    SubscriptionToken, WorkerFailure,
+    Bus, BusError, BusState, Done, Entry, Expect, Handler, HistoryPage, HistoryRead, Incoming, Log,
+    LogLimits, Message, Outgoing, Position, Published, Put, Remove, Reply, Request, RequestContext,
+    RequestToken, Responder, Revision, Service, Sink, Subscribed, SubscriptionToken, Table,
+    TableSpec, WorkerFailure,
 };
 pub use subject::{Pattern, Subject, SubjectError};

@@ -11,6 +11,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use thiserror::Error;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use wire::{ConnectionId, Epoch, Offset, SessionId, UserId};
 
 use crate::subject::{Pattern, Subject};
@@ -49,16 +51,40 @@ pub trait Bus: Send + Sync + fmt::Debug + 'static {
     /// unless an outcome is under way. Unknown tokens are ignored.
     fn cancel(&self, token: RequestToken);
 
-    /// Serves requests to `subject`. Of all handlers of one `group` one gets
-    /// each request, taken in turn; a request goes to one group only.
-    fn serve(&self, subject: Subject, group: &str, handler: Arc<dyn Handler>) -> SubscriptionToken;
+    /// Serves requests to `subject`: of all its handlers, in all processes, one
+    /// gets each request. They share the work evenly.
+    fn serve(&self, subject: Subject, handler: Arc<dyn Handler>) -> SubscriptionToken;
 
-    /// Keeps a log of every subject that matches `pattern`, from now on.
-    /// Repeating it with the same pattern changes the limits.
-    fn declare_log(&self, pattern: Pattern, limits: LogLimits, done: Done<()>);
+    /// Makes a service visible to those who ask the bus which there are (NATS
+    /// ADR-32), until [`Bus::unsubscribe`]. Its endpoints are served apart, by
+    /// [`Bus::serve`].
+    fn announce(&self, service: Service) -> SubscriptionToken;
+
+    /// Keeps a log of every subject that matches one of the patterns, from now
+    /// on. Repeating it under the same name changes the limits.
+    fn declare_log(&self, log: Log, done: Done<()>);
 
     /// Reads a log.
     fn history(&self, read: HistoryRead, done: Done<HistoryPage>);
+
+    /// Makes sure that a table is there, with these properties.
+    fn declare_table(&self, table: TableSpec, done: Done<()>);
+
+    /// Writes an entry; `done` with its revision once the bus keeps it, or with
+    /// [`BusError::Conflict`] if what was expected is not so.
+    fn put(&self, put: Put, done: Done<Revision>);
+
+    /// Removes an entry, if what is expected is so; removing what is not there
+    /// succeeds.
+    fn remove(&self, remove: Remove, done: Done<()>);
+
+    /// Reads the entries of a table whose keys match one of the patterns, in no
+    /// order. An entry whose `put` is done is seen by every later read, unless
+    /// it was removed; one that is being written may be seen or not.
+    fn entries(&self, table: Table, keys: Vec<Pattern>, done: Done<Vec<Entry>>);
+
+    /// Whether the bus carries messages, now and from now on.
+    fn state(&self) -> watch::Receiver<BusState>;
 }
 
 /// Takes deliveries. Called with no lock held; must not block or publish to
@@ -66,6 +92,11 @@ pub trait Bus: Send + Sync + fmt::Debug + 'static {
 pub trait Sink: Send + Sync {
     /// Takes one message. A sink that can't must account for it itself.
     fn deliver(&self, message: &Message);
+
+    /// Messages may be missing between the one before and the one that comes
+    /// next, and no log gives them back. `dropped` is how many at least; zero:
+    /// it is not known that any is, only that the bus was away.
+    fn lost(&self, dropped: u64);
 }
 
 /// Takes requests. Called with no lock held; must not block: a handler with
@@ -174,6 +205,9 @@ pub struct Incoming {
     pub deadline: Duration,
     /// On whose behalf.
     pub context: RequestContext,
+    /// Cancelled when the caller has lost interest before it had an answer; a
+    /// handler may stop then.
+    pub cancelled: CancellationToken,
     /// The way back.
     pub responder: Responder,
 }
@@ -199,6 +233,17 @@ pub struct WorkerFailure {
     pub message: Box<str>,
     /// Whether retrying may help.
     pub retryable: bool,
+}
+
+/// Subjects whose messages are kept.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Letters, digits, `_` and `-`; on NATS the stream is called after it.
+    pub name: Box<str>,
+    /// Which subjects; at least one pattern, none in two logs.
+    pub patterns: Vec<Pattern>,
+    /// How much of each.
+    pub limits: LogLimits,
 }
 
 /// How much of each subject a log keeps: the smaller bound holds.
@@ -230,6 +275,93 @@ pub struct HistoryPage {
     pub position: Position,
     /// There are more after the last one.
     pub more: bool,
+}
+
+/// The name of a table: letters, digits, `_` and `-`. On NATS a KV bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Table(pub &'static str);
+
+/// What a table is like.
+#[derive(Clone, Copy, Debug)]
+pub struct TableSpec {
+    /// Its name.
+    pub table: Table,
+    /// Entries older than this vanish; absent: they stay.
+    pub max_age: Option<Duration>,
+    /// Kept on disk, to survive the end of all servers at once.
+    pub durable: bool,
+}
+
+/// An entry to write.
+#[derive(Clone, Debug)]
+pub struct Put {
+    /// Where.
+    pub table: Table,
+    /// Dotted tokens of letters, digits, `_`, `-` and `=`.
+    pub key: Subject,
+    /// What.
+    pub value: Bytes,
+    /// Only if this is so.
+    pub expect: Expect,
+}
+
+/// An entry to remove.
+#[derive(Clone, Debug)]
+pub struct Remove {
+    /// Where.
+    pub table: Table,
+    /// Which.
+    pub key: Subject,
+    /// Only if this is so.
+    pub expect: Expect,
+}
+
+/// What must be so for a write to take effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing.
+    Anything,
+    /// There is no entry.
+    Absent,
+    /// The entry is at this revision.
+    At(Revision),
+}
+
+/// Tells versions of an entry apart; grows within a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub u64);
+
+/// An entry of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its key.
+    pub key: Subject,
+    /// Its value.
+    pub value: Bytes,
+    /// Its version.
+    pub revision: Revision,
+}
+
+/// A service as others see it.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Letters, digits, `_` and `-`.
+    pub name: Box<str>,
+    /// Semantic version.
+    pub version: Box<str>,
+    /// For people.
+    pub description: Box<str>,
+    /// Name and subject of each endpoint.
+    pub endpoints: Vec<(Box<str>, Subject)>,
+}
+
+/// Whether the bus carries messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BusState {
+    /// It does.
+    Up,
+    /// It does not, or nobody knows; why, for people.
+    Down(Box<str>),
 }
 
 /// Names a subscription or service of one bus.
@@ -267,6 +399,15 @@ pub enum BusError {
     /// The subject has no log.
     #[error("the subject has no log")]
     NoLog,
+    /// The table is not declared.
+    #[error("the table is not declared")]
+    NoTable,
+    /// A write found something else than it expected.
+    #[error("somebody else wrote it first")]
+    Conflict,
+    /// The message is larger than the bus takes.
+    #[error("the message is larger than the bus takes")]
+    TooLarge,
 }
 
 // === impl Responder ===

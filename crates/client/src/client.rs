@@ -235,6 +235,7 @@ impl Client {
             payload: payload.into(),
             deadline_ms,
             idempotency_key: options.idempotency_key,
+            traceparent: String::new(),
         };
         let answer = self.perform(|reply| Operation::Request(request, reply));
         match options.deadline {

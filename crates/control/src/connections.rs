@@ -67,6 +67,7 @@ impl Connections {
             page_size: 1,
             after_connection_id: String::new(),
             with_channels: true,
+            channel: String::new(),
         });
         let answers = self.gateways.ask_all(&meant, command, wait, page).await;
         let page = all(answers)?.into_iter().next();
@@ -110,6 +111,7 @@ impl Connections {
                     _ => String::new(),
                 },
                 with_channels: false,
+                channel: request.channel.clone(),
             });
             let wait = until.saturating_duration_since(Instant::now());
             let page = self
@@ -160,7 +162,7 @@ impl Connections {
         let meant = match &request.target {
             Some(Target::User(user)) => Meant::user(user)?,
             Some(Target::ConnectionId(id)) => Meant::connection(id)?,
-            None => return Err(invalid("target", "is missing")),
+            _ => return Err(invalid("target", "is missing")),
         };
         if request.reason.len() > MAX_REASON_BYTES {
             return Err(invalid("reason", "is longer than 100 bytes"));
@@ -169,6 +171,7 @@ impl Connections {
             target: Some(meant.target()),
             reason: request.reason,
             may_reconnect: request.may_reconnect,
+            close_code: request.close_code,
         });
         let answers = self.gateways.ask_all(&meant, command, wait, closed).await;
         let count = all(answers)?.iter().map(|(_, closed)| closed.count).sum();
@@ -178,6 +181,29 @@ impl Connections {
 
 #[tonic::async_trait]
 impl ConnectionService for Connections {
+    type WatchStream = futures_util::stream::Empty<Result<wire::control::WatchResponse, Status>>;
+
+    async fn subscribe(
+        &self,
+        _request: Request<wire::control::SubscribeRequest>,
+    ) -> Result<Response<wire::control::SubscribeResponse>, Status> {
+        Err(Status::unimplemented("not served yet"))
+    }
+
+    async fn unsubscribe(
+        &self,
+        _request: Request<wire::control::UnsubscribeRequest>,
+    ) -> Result<Response<wire::control::UnsubscribeResponse>, Status> {
+        Err(Status::unimplemented("not served yet"))
+    }
+
+    async fn watch(
+        &self,
+        _request: Request<wire::control::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("not served yet"))
+    }
+
     async fn get_connection(
         &self,
         request: Request<GetConnectionRequest>,
@@ -289,5 +315,7 @@ fn describe(gateway: &GatewayId, connection: gateway::Connection) -> Connection 
         subscriptions: connection.subscriptions,
         channels: connection.channels,
         outbox_bytes: connection.outbox_bytes,
+        labels: connection.labels,
+        session_epoch: connection.session_epoch,
     }
 }

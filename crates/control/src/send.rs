@@ -44,7 +44,11 @@ impl Sending {
         let deliver = Deliver {
             target: Some(send.meant.target()),
             payload: send.payload,
-            await_written: send.await_written,
+            await_level: if send.await_written {
+                Level::Written.into()
+            } else {
+                Level::Enqueued.into()
+            },
         };
         let answers = self
             .gateways
@@ -61,6 +65,13 @@ impl Sending {
 
 #[tonic::async_trait]
 impl SendService for Sending {
+    async fn broadcast(
+        &self,
+        _request: Request<wire::control::BroadcastRequest>,
+    ) -> Result<Response<wire::control::BroadcastResponse>, Status> {
+        Err(Status::unimplemented("not served yet"))
+    }
+
     async fn send(&self, request: Request<SendRequest>) -> Result<Response<SendResponse>, Status> {
         self.send.observe(self.deliver(request)).await
     }
@@ -133,7 +144,7 @@ impl Checked {
         let meant = match &send.target {
             Some(Target::User(user)) => Meant::user(user)?,
             Some(Target::ConnectionId(id)) => Meant::connection(id)?,
-            None => return Err(invalid("target", "is missing")),
+            _ => return Err(invalid("target", "is missing")),
         };
         Ok(Self {
             meant,

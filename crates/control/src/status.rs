@@ -105,7 +105,10 @@ impl From<BusError> for Refusal {
             BusError::NoResponders
             | BusError::HandlerGone
             | BusError::Worker(_)
-            | BusError::NoLog => ErrorCode::Internal,
+            | BusError::NoLog
+            | BusError::NoTable
+            | BusError::Conflict => ErrorCode::Internal,
+            BusError::TooLarge => ErrorCode::MessageTooLarge,
         };
         Self::new(code, error)
     }
@@ -123,7 +126,9 @@ impl From<Refusal> for PublishError {
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let code = match refusal.code {
-            ErrorCode::MalformedMessage | ErrorCode::InvalidChannel => Code::InvalidArgument,
+            ErrorCode::MalformedMessage
+            | ErrorCode::MessageTooLarge
+            | ErrorCode::InvalidChannel => Code::InvalidArgument,
             ErrorCode::UnknownNamespace => Code::NotFound,
             ErrorCode::Overloaded => Code::ResourceExhausted,
             ErrorCode::Unavailable => Code::Unavailable,

@@ -66,6 +66,12 @@ pub(crate) struct CommandHandler(pub(crate) Arc<Gateway>);
 impl Handler for CommandHandler {
     fn handle(&self, request: Incoming) {
         match Command::decode(&*request.payload).map(|command| command.command) {
+            Ok(Some(
+                command::Command::Subscribe(_)
+                | command::Command::Unsubscribe(_)
+                | command::Command::Drain(_)
+                | command::Command::Status(_),
+            )) => fail(request.responder, "not served yet"),
             Ok(Some(command)) => self.ask(command, request.responder, request.deadline),
             Ok(None) => fail(request.responder, "unknown command"),
             Err(_) => fail(request.responder, "malformed command"),
@@ -151,6 +157,9 @@ fn target(command: &command::Command) -> Option<&Target> {
         command::Command::Disconnect(disconnect) => disconnect.target.as_ref(),
         command::Command::ListConnections(list) => list.target.as_ref(),
         command::Command::CountConnections(count) => count.target.as_ref(),
+        command::Command::Subscribe(subscribe) => subscribe.target.as_ref(),
+        command::Command::Unsubscribe(unsubscribe) => unsubscribe.target.as_ref(),
+        command::Command::Drain(_) | command::Command::Status(_) => None,
     }
 }
 

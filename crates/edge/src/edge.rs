@@ -107,11 +107,9 @@ impl Edge {
             config,
         });
         let subject = Subject::of_gateway(&gateway.config.gateway);
-        let commands = gateway.bus.serve(
-            subject,
-            "gateway",
-            Arc::new(CommandHandler(gateway.clone())),
-        );
+        let commands = gateway
+            .bus
+            .serve(subject, Arc::new(CommandHandler(gateway.clone())));
         Ok(Self {
             gateway,
             listener,

@@ -288,4 +288,6 @@ impl Sink for Feed {
             self.mailboxes[shard].publish(&publication);
         }
     }
+
+    fn lost(&self, _dropped: u64) {}
 }

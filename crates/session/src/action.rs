@@ -76,6 +76,8 @@ pub enum Action {
         deadline_ms: u32,
         /// Key under which the first reply is kept; empty: none.
         idempotency_key: String,
+        /// W3C trace context of the client; empty: none.
+        traceparent: String,
     },
     /// Lose interest in a request. The client has its answer; the one call of
     /// [`crate::Established::replied`] still owed frees the id.

@@ -194,12 +194,14 @@ impl Established {
             payload,
             deadline_ms,
             idempotency_key,
+            traceparent,
         } = request;
         // Not a Response: that one belongs to the request which has the id.
         if let Err(code) = self.check_id(id) {
             return refuse(id, code, ctx.actions);
         }
-        let allowed = match fits_header(&idempotency_key) {
+        let fits = fits_header(&idempotency_key) && fits_header(&traceparent);
+        let allowed = match fits {
             true => ctx.grants.call(&route),
             false => Err(ErrorCode::MalformedMessage),
         };
@@ -217,6 +219,7 @@ impl Established {
             payload,
             deadline_ms,
             idempotency_key,
+            traceparent,
         });
     }
 

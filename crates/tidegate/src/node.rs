@@ -45,11 +45,8 @@ impl Node {
         let bus: Arc<dyn Bus> = memory.clone();
         let keeper = memory.clone();
         scope.spawn_cancellable("memory-bus", async move { keeper.run().await });
-        for (pattern, limits) in config.logs() {
-            memory
-                .keep_log(pattern, limits)
-                .await
-                .context("declaring the logs")?;
+        for log in config.logs() {
+            memory.keep_log(log).await.context("declaring the logs")?;
         }
 
         let verifier = Arc::new(Verifier::new(config.auth.keys()?, config.auth.verifier()));

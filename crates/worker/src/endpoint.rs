@@ -48,6 +48,7 @@ impl Handler for Direct {
             payload,
             deadline,
             context,
+            cancelled: _,
             responder,
         } = incoming;
         let request = Request {

@@ -57,6 +57,7 @@ impl Handler for Intake {
             payload,
             deadline,
             context,
+            cancelled: _,
             responder,
         } = incoming;
         let Some(room) = self.room_for(payload.len()) else {

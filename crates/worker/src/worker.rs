@@ -17,7 +17,6 @@ use crate::{
 /// A worker before it runs.
 pub struct Worker {
     name: String,
-    group: String,
     concurrency: usize,
     queue_requests: usize,
     queue_bytes: usize,
@@ -33,7 +32,6 @@ impl Worker {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.into(),
-            group: "workers".into(),
             concurrency: 64,
             queue_requests: 1_024,
             queue_bytes: 16 << 20,
@@ -67,15 +65,6 @@ impl Worker {
         F: Fn(&Request) -> Result<Bytes, WorkerError> + Send + Sync + 'static,
     {
         self.with(endpoint, Kind::Direct(Box::new(handler)))
-    }
-
-    /// The queue group, `workers` if not set. Workers of one group share the
-    /// requests; only one group should serve a route.
-    pub fn group(self, name: &str) -> Self {
-        Self {
-            group: name.into(),
-            ..self
-        }
     }
 
     /// How many requests are worked on at once, 64 if not set; at least one.
@@ -118,7 +107,7 @@ impl Worker {
             ))
         });
         let handlers = named.collect::<Result<Vec<_>, StartError>>()?;
-        let serve = |(subject, handler)| bus.serve(subject, &self.group, handler);
+        let serve = |(subject, handler)| bus.serve(subject, handler);
         let tokens = handlers.into_iter().map(serve).collect();
         let served = Served {
             bus: Arc::clone(bus),
@@ -155,7 +144,6 @@ impl fmt::Debug for Worker {
             .collect();
         f.debug_struct("Worker")
             .field("name", &self.name)
-            .field("group", &self.group)
             .field("endpoints", &names)
             .finish_non_exhaustive()
     }

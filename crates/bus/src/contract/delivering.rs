@@ -56,6 +56,7 @@ impl Sink for Gate {
         drop(open);
         self.seen.push(message.clone());
     }
+    fn lost(&self, _dropped: u64) {}
 }
 
 /// Subject, payload, key and time arrive unchanged; without a log there is no

@@ -7,8 +7,8 @@ use wire::Offset;
 use super::{
     PATIENCE,
     probes::{
-        Seen, history, joined, keep_log, listen, message, numbers, pattern, publish_range, send,
-        subject,
+        Seen, history, joined, keep_log, listen, log, message, numbers, pattern, publish_range,
+        send, subject,
     },
 };
 use crate::{
@@ -115,7 +115,7 @@ pub async fn aged_messages_leave_the_log(bus: Arc<dyn Bus>) {
         messages: 10,
         age: Duration::from_millis(100),
     };
-    bus.keep_log(pattern("a"), limits).await.expect("declares");
+    bus.keep_log(log("a", limits)).await.expect("declares");
     let _listener = listen(&bus, "a").await;
     let published = bus.send(message("a", 1)).await.expect("publishes");
     let emptied = async {

@@ -90,8 +90,9 @@ macro_rules! contract_tests {
             // requesting
             a_request_gets_its_reply
             a_request_carries_its_context
-            handlers_of_a_group_take_turns
-            a_request_goes_to_one_group_only
+            handlers_of_a_subject_share_the_work
+            a_request_goes_to_one_handler
+            a_cancelled_request_reaches_its_handler
             nobody_serving_is_told_at_once
             an_ended_service_gets_nothing
             a_deadline_ends_a_request

@@ -11,7 +11,7 @@ use super::PATIENCE;
 use crate::{
     BusExt,
     port::{
-        Bus, BusError, Done, Handler, HistoryPage, HistoryRead, Incoming, LogLimits, Message,
+        Bus, BusError, Done, Handler, HistoryPage, HistoryRead, Incoming, Log, LogLimits, Message,
         Outgoing, Request, RequestContext, Sink,
     },
     subject::{Pattern, Subject},
@@ -69,6 +69,8 @@ impl Sink for Seen<Message> {
     fn deliver(&self, message: &Message) {
         self.push(message.clone());
     }
+
+    fn lost(&self, _dropped: u64) {}
 }
 
 impl<T: Clone + Send + 'static> Seen<Result<T, BusError>> {
@@ -93,6 +95,8 @@ impl<F: Fn(&Message) + Send + Sync> Sink for Takes<F> {
     fn deliver(&self, message: &Message) {
         (self.0)(message);
     }
+
+    fn lost(&self, _dropped: u64) {}
 }
 
 pub(super) fn subject(text: &str) -> Subject {
@@ -156,7 +160,17 @@ pub(super) async fn keep_log(bus: &Arc<dyn Bus>, of: &str, messages: usize) {
         messages,
         age: Duration::from_secs(3_600),
     };
-    bus.keep_log(pattern(of), limits).await.expect("declares");
+    bus.keep_log(log(of, limits)).await.expect("declares");
+}
+
+/// A log of one pattern, called after it.
+pub(super) fn log(of: &str, limits: LogLimits) -> Log {
+    let name = of.replace(['.', '*', '>'], "-");
+    Log {
+        name: format!("log-{name}").into(),
+        patterns: vec![pattern(of)],
+        limits,
+    }
 }
 
 pub(super) async fn history(bus: &Arc<dyn Bus>, of: &str) -> HistoryPage {

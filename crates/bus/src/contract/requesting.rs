@@ -25,7 +25,7 @@ type Kept = Arc<Mutex<Vec<Responder>>>;
 /// The payload goes there and comes back.
 pub async fn a_request_gets_its_reply(bus: Arc<dyn Bus>) {
     let echo = Answers(|request: Incoming| request.responder.reply(Ok(request.payload)));
-    bus.serve(subject("q"), "workers", Arc::new(echo));
+    bus.serve(subject("q"), Arc::new(echo));
     assert_eq!(
         bus.ask(question("q", "ping")).await,
         Ok(Reply {
@@ -42,7 +42,7 @@ pub async fn a_request_carries_its_context(bus: Arc<dyn Bus>) {
         record.push((request.subject, request.deadline, request.context));
         request.responder.reply(Ok(Bytes::new()));
     });
-    bus.serve(subject("q"), "workers", Arc::new(handler));
+    bus.serve(subject("q"), Arc::new(handler));
     let gateway = GatewayId::new("gw").expect("valid");
     let connection = ConnectionId {
         gateway,
@@ -80,14 +80,14 @@ pub async fn a_request_carries_its_context(bus: Arc<dyn Bus>) {
     assert_eq!(&*context.traceparent, "00-trace");
 }
 
-/// Each gets its share.
-pub async fn handlers_of_a_group_take_turns(bus: Arc<dyn Bus>) {
+/// Each gets its share, by turns or by chance.
+pub async fn handlers_of_a_subject_share_the_work(bus: Arc<dyn Bus>) {
     let names = ["one", "two", "three"];
     for name in names {
-        bus.serve(subject("q"), "workers", answer(name));
+        bus.serve(subject("q"), answer(name));
     }
     let mut replies = Vec::new();
-    for _ in 0..30 {
+    for _ in 0..300 {
         replies.push(
             bus.ask(question("q", ""))
                 .await
@@ -96,24 +96,24 @@ pub async fn handlers_of_a_group_take_turns(bus: Arc<dyn Bus>) {
         );
     }
     for name in names {
-        assert_eq!(
-            replies.iter().filter(|reply| **reply == name).count(),
-            10,
-            "{name}"
+        let share = replies.iter().filter(|reply| **reply == name).count();
+        assert!(
+            (50..=150).contains(&share),
+            "{name} answered {share} of 300"
         );
     }
 }
 
-/// However many groups serve the subject.
-pub async fn a_request_goes_to_one_group_only(bus: Arc<dyn Bus>) {
+/// However many there are.
+pub async fn a_request_goes_to_one_handler(bus: Arc<dyn Bus>) {
     let seen = Seen::new();
-    for group in ["red", "blue"] {
+    for name in ["red", "blue"] {
         let record = Arc::clone(&seen);
         let handler = Answers(move |request: Incoming| {
-            record.push(group);
+            record.push(name);
             request.responder.reply(Ok(Bytes::new()));
         });
-        bus.serve(subject("q"), group, Arc::new(handler));
+        bus.serve(subject("q"), Arc::new(handler));
     }
     for _ in 0..10 {
         bus.ask(question("q", "")).await.expect("is answered");
@@ -121,19 +121,38 @@ pub async fn a_request_goes_to_one_group_only(bus: Arc<dyn Bus>) {
     assert_eq!(seen.items().len(), 10);
 }
 
+/// So that it can stop.
+pub async fn a_cancelled_request_reaches_its_handler(bus: Arc<dyn Bus>) {
+    let (seen, kept) = (Seen::new(), Kept::default());
+    let (record, keep) = (Arc::clone(&seen), Arc::clone(&kept));
+    let handler = Answers(move |request: Incoming| {
+        keep.lock().push(request.responder);
+        record.push(request.cancelled);
+    });
+    bus.serve(subject("q"), Arc::new(handler));
+    let outcomes = Seen::new();
+    let token = bus.request(question("q", ""), outcomes.done());
+    let cancelled = seen.wait(1).await.remove(0);
+    assert!(!cancelled.is_cancelled());
+    bus.cancel(token);
+    let told = tokio::time::timeout(PATIENCE, cancelled.cancelled()).await;
+    assert!(told.is_ok(), "the handler is not told");
+    assert_eq!(outcomes.wait(1).await, [Err(BusError::Cancelled)]);
+}
+
 /// Without waiting for the deadline.
 pub async fn nobody_serving_is_told_at_once(bus: Arc<dyn Bus>) {
-    bus.serve(subject("other"), "workers", answer("other"));
+    bus.serve(subject("other"), answer("other"));
     assert_eq!(
         bus.ask(question("q", "")).await,
         Err(BusError::NoResponders)
     );
 }
 
-/// Others of its group go on.
+/// The others go on.
 pub async fn an_ended_service_gets_nothing(bus: Arc<dyn Bus>) {
-    let one = bus.serve(subject("q"), "workers", answer("one"));
-    let two = bus.serve(subject("q"), "workers", answer("two"));
+    let one = bus.serve(subject("q"), answer("one"));
+    let two = bus.serve(subject("q"), answer("two"));
     bus.unsubscribe(one);
     for _ in 0..4 {
         assert_eq!(
@@ -153,7 +172,7 @@ pub async fn an_ended_service_gets_nothing(bus: Arc<dyn Bus>) {
 /// A handler that never answers holds nobody up.
 pub async fn a_deadline_ends_a_request(bus: Arc<dyn Bus>) {
     let (handler, _kept) = silent();
-    bus.serve(subject("q"), "workers", handler);
+    bus.serve(subject("q"), handler);
     let request = Request {
         deadline: SHORT,
         ..question("q", "")
@@ -165,7 +184,7 @@ pub async fn a_deadline_ends_a_request(bus: Arc<dyn Bus>) {
 /// The caller has its outcome already.
 pub async fn a_late_reply_changes_nothing(bus: Arc<dyn Bus>) {
     let (handler, kept) = silent();
-    bus.serve(subject("q"), "workers", handler);
+    bus.serve(subject("q"), handler);
     let outcomes = Seen::new();
     bus.request(
         Request {
@@ -178,7 +197,7 @@ pub async fn a_late_reply_changes_nothing(bus: Arc<dyn Bus>) {
     for responder in kept.lock().drain(..) {
         responder.reply(Ok("late".into()));
     }
-    bus.serve(subject("other"), "workers", answer("other"));
+    bus.serve(subject("other"), answer("other"));
     bus.ask(question("other", "")).await.expect("is answered");
     assert_eq!(outcomes.items(), [Err(BusError::DeadlineExceeded)]);
 }
@@ -186,7 +205,7 @@ pub async fn a_late_reply_changes_nothing(bus: Arc<dyn Bus>) {
 /// And a reply after that finds nobody.
 pub async fn a_cancelled_request_is_told_so(bus: Arc<dyn Bus>) {
     let (handler, kept) = silent();
-    bus.serve(subject("q"), "workers", handler);
+    bus.serve(subject("q"), handler);
     let outcomes = Seen::new();
     let token = bus.request(question("q", ""), outcomes.done());
     bus.cancel(token);
@@ -201,8 +220,8 @@ pub async fn a_cancelled_request_is_told_so(bus: Arc<dyn Bus>) {
 /// Giving up on [`BusExt::ask`] leaves later requests alone.
 pub async fn a_dropped_question_is_cancelled(bus: Arc<dyn Bus>) {
     let (handler, _kept) = silent();
-    bus.serve(subject("q"), "workers", handler);
-    bus.serve(subject("other"), "workers", answer("other"));
+    bus.serve(subject("q"), handler);
+    bus.serve(subject("other"), answer("other"));
     tokio::select! {
         biased;
         outcome = bus.ask(question("q", "")) => panic!("nobody answers, but: {outcome:?}"),
@@ -220,7 +239,7 @@ pub async fn a_dropped_question_is_cancelled(bus: Arc<dyn Bus>) {
 
 /// Dropping a responder is an answer.
 pub async fn a_handler_that_drops_a_request_is_told_gone(bus: Arc<dyn Bus>) {
-    bus.serve(subject("q"), "workers", Arc::new(Answers(drop)));
+    bus.serve(subject("q"), Arc::new(Answers(drop)));
     assert_eq!(bus.ask(question("q", "")).await, Err(BusError::HandlerGone));
 }
 
@@ -235,7 +254,7 @@ pub async fn a_workers_failure_passes_through(bus: Arc<dyn Bus>) {
     let handler = Answers(move |request: Incoming| {
         request.responder.reply(Err(BusError::Worker(said.clone())));
     });
-    bus.serve(subject("q"), "workers", Arc::new(handler));
+    bus.serve(subject("q"), Arc::new(handler));
     assert_eq!(
         bus.ask(question("q", "")).await,
         Err(BusError::Worker(failure))
@@ -245,7 +264,7 @@ pub async fn a_workers_failure_passes_through(bus: Arc<dyn Bus>) {
 /// Reply, cancellation, deadline and a lost handler may race.
 pub async fn an_outcome_comes_exactly_once(bus: Arc<dyn Bus>) {
     let (handler, kept) = silent();
-    bus.serve(subject("q"), "workers", handler);
+    bus.serve(subject("q"), handler);
     let outcomes: Vec<_> = (0..200).map(|_| Seen::new()).collect();
     let tokens: Vec<_> = outcomes
         .iter()
@@ -274,7 +293,7 @@ pub async fn an_outcome_comes_exactly_once(bus: Arc<dyn Bus>) {
     }
     // The bus has noticed every deadline of before once it noticed a later one.
     let (handler, _kept) = silent();
-    bus.serve(subject("later"), "workers", handler);
+    bus.serve(subject("later"), handler);
     let later = bus
         .ask(Request {
             deadline: SHORT,
@@ -288,7 +307,7 @@ pub async fn an_outcome_comes_exactly_once(bus: Arc<dyn Bus>) {
 /// Long after `handle` has returned.
 pub async fn a_handler_may_answer_from_another_thread(bus: Arc<dyn Bus>) {
     let (handler, kept) = silent();
-    bus.serve(subject("q"), "workers", handler);
+    bus.serve(subject("q"), handler);
     let outcomes = Seen::new();
     bus.request(question("q", ""), outcomes.done());
     let replier = tokio::task::spawn_blocking(move || {
@@ -312,7 +331,7 @@ pub async fn a_handler_may_answer_from_another_thread(bus: Arc<dyn Bus>) {
 /// Handlers are called with nothing of the bus locked.
 pub async fn a_handler_may_use_the_bus(bus: Arc<dyn Bus>) {
     let seen = listen(&bus, "a").await;
-    bus.serve(subject("inner"), "workers", answer("inner"));
+    bus.serve(subject("inner"), answer("inner"));
     let onward = Arc::downgrade(&bus);
     let handler = Answers(move |request: Incoming| {
         let Some(bus) = onward.upgrade() else { return };
@@ -323,7 +342,7 @@ pub async fn a_handler_may_use_the_bus(bus: Arc<dyn Bus>) {
         });
         bus.request(question("inner", ""), pass_on);
     });
-    bus.serve(subject("outer"), "workers", Arc::new(handler));
+    bus.serve(subject("outer"), Arc::new(handler));
     assert_eq!(
         bus.ask(question("outer", "")).await,
         Ok(Reply {

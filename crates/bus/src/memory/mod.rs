@@ -13,6 +13,7 @@ mod pending;
 mod services;
 mod subject_state;
 mod subjects;
+mod tables;
 
 use std::{
     fmt,
@@ -23,12 +24,17 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior},
+};
+use tokio_util::sync::CancellationToken;
 
-use self::{pending::Pending, services::Services, subjects::Subjects};
+use self::{pending::Pending, services::Services, subjects::Subjects, tables::Tables};
 use crate::port::{
-    Bus, BusError, Done, Handler, HistoryPage, HistoryRead, Incoming, LogLimits, Outgoing,
-    Published, Reply, Request, RequestToken, Responder, Sink, Subscribed, SubscriptionToken,
+    Bus, BusError, BusState, Done, Entry, Handler, HistoryPage, HistoryRead, Incoming, Log,
+    Outgoing, Published, Put, Remove, Reply, Request, RequestToken, Responder, Revision, Service,
+    Sink, Subscribed, SubscriptionToken, Table, TableSpec,
 };
 use crate::subject::{Pattern, Subject};
 
@@ -40,10 +46,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 ///
 /// Bounds: see [`MemoryLimits`]; over them it answers
 /// [`BusError::Overloaded`]. Logs live in memory within their
-/// [`LogLimits`] and end with the bus.
-///
-/// Where several groups serve one subject, requests go to the group that was
-/// there first.
+/// [`LogLimits`](crate::LogLimits) and end with the bus.
 ///
 /// An idle subject whose log has run empty may be forgotten. Should it come
 /// back, its offsets continue after the highest that was forgotten, so they
@@ -52,7 +55,10 @@ pub struct MemoryBus {
     subjects: Subjects,
     services: Services,
     pending: Arc<Pending>,
+    tables: Tables,
     tokens: AtomicU64,
+    /// Never changes: memory is always there.
+    state: watch::Sender<BusState>,
 }
 
 /// Bounds of a [`MemoryBus`].
@@ -80,7 +86,9 @@ impl MemoryBus {
             subjects: Subjects::new(limits),
             services: Services::default(),
             pending: Arc::new(Pending::new(limits.pending_requests)),
+            tables: Tables::new(),
             tokens: AtomicU64::new(1),
+            state: watch::Sender::new(BusState::Up),
         }
     }
 
@@ -145,7 +153,11 @@ impl Bus for MemoryBus {
             done(Err(BusError::NoResponders));
             return Pending::NO_REQUEST;
         };
-        let token = match self.pending.insert(request.deadline, done) {
+        let cancelled = CancellationToken::new();
+        let token = match self
+            .pending
+            .insert(request.deadline, cancelled.clone(), done)
+        {
             Ok(token) => token,
             Err(done) => {
                 done(Err(BusError::Overloaded));
@@ -167,6 +179,7 @@ impl Bus for MemoryBus {
             payload,
             deadline,
             context,
+            cancelled,
             responder,
         });
         token
@@ -176,19 +189,47 @@ impl Bus for MemoryBus {
         self.pending.finish(token, Err(BusError::Cancelled));
     }
 
-    fn serve(&self, subject: Subject, group: &str, handler: Arc<dyn Handler>) -> SubscriptionToken {
+    fn serve(&self, subject: Subject, handler: Arc<dyn Handler>) -> SubscriptionToken {
         let token = self.next_token();
-        self.services.add(token, subject, group, handler);
+        self.services.add(token, subject, handler);
         token
     }
 
-    fn declare_log(&self, pattern: Pattern, limits: LogLimits, done: Done<()>) {
-        self.subjects.declare_log(pattern, limits);
+    fn announce(&self, _service: Service) -> SubscriptionToken {
+        // Nobody outside of this process could ask.
+        self.next_token()
+    }
+
+    fn declare_log(&self, log: Log, done: Done<()>) {
+        for pattern in log.patterns {
+            self.subjects.declare_log(pattern, log.limits);
+        }
         done(Ok(()));
     }
 
     fn history(&self, read: HistoryRead, done: Done<HistoryPage>) {
         done(self.subjects.history(&read));
+    }
+
+    fn declare_table(&self, table: TableSpec, done: Done<()>) {
+        self.tables.declare(table);
+        done(Ok(()));
+    }
+
+    fn put(&self, put: Put, done: Done<Revision>) {
+        done(self.tables.put(put));
+    }
+
+    fn remove(&self, remove: Remove, done: Done<()>) {
+        done(self.tables.remove(&remove));
+    }
+
+    fn entries(&self, table: Table, keys: Vec<Pattern>, done: Done<Vec<Entry>>) {
+        done(self.tables.entries(table, &keys));
+    }
+
+    fn state(&self) -> watch::Receiver<BusState> {
+        self.state.subscribe()
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use crate::port::{BusError, Done, Reply, RequestToken};
 
@@ -36,6 +37,8 @@ struct Table {
 struct Entry {
     generation: u32,
     deadline: Instant,
+    /// Tells the handler that nobody waits for it any more.
+    cancelled: CancellationToken,
     done: Done<Reply>,
 }
 
@@ -64,6 +67,7 @@ impl Pending {
     pub(super) fn insert(
         &self,
         deadline: Duration,
+        cancelled: CancellationToken,
         done: Done<Reply>,
     ) -> Result<RequestToken, Done<Reply>> {
         let deadline = Instant::now() + deadline.min(LONGEST);
@@ -72,7 +76,7 @@ impl Pending {
             drop(table);
             return Err(done);
         }
-        let token = table.insert(deadline, done);
+        let token = table.insert(deadline, cancelled, done);
         let asleep = !std::mem::replace(&mut table.reaping, true);
         drop(table);
         if asleep {
@@ -83,9 +87,12 @@ impl Pending {
 
     /// Gives a request its outcome, unless it has had one.
     pub(super) fn finish(&self, token: RequestToken, outcome: Result<Reply, BusError>) {
-        let done = self.table.lock().take(token);
-        if let Some(done) = done {
-            done(outcome);
+        let entry = self.table.lock().take(token);
+        if let Some(entry) = entry {
+            if outcome == Err(BusError::Cancelled) {
+                entry.cancelled.cancel();
+            }
+            (entry.done)(outcome);
         }
     }
 
@@ -97,8 +104,9 @@ impl Pending {
             }
             tokio::time::sleep(TICK).await;
             let expired = self.table.lock().take_expired(Instant::now());
-            for done in expired {
-                done(Err(BusError::DeadlineExceeded));
+            for entry in expired {
+                entry.cancelled.cancel();
+                (entry.done)(Err(BusError::DeadlineExceeded));
             }
         }
     }
@@ -107,7 +115,12 @@ impl Pending {
 // === impl Table ===
 
 impl Table {
-    fn insert(&mut self, deadline: Instant, done: Done<Reply>) -> RequestToken {
+    fn insert(
+        &mut self,
+        deadline: Instant,
+        cancelled: CancellationToken,
+        done: Done<Reply>,
+    ) -> RequestToken {
         self.generation = self.generation.checked_add(1).unwrap_or(1);
         self.soonest = Some(
             self.soonest
@@ -117,19 +130,20 @@ impl Table {
         let slot = self.entries.insert(Entry {
             generation,
             deadline,
+            cancelled,
             done,
         });
         RequestToken(u64::from(generation) << 32 | slot as u64)
     }
 
-    fn take(&mut self, token: RequestToken) -> Option<Done<Reply>> {
+    fn take(&mut self, token: RequestToken) -> Option<Entry> {
         let slot = (token.0 & u64::from(u32::MAX)) as usize;
         let generation = (token.0 >> 32) as u32;
         let current = self
             .entries
             .get(slot)
             .is_some_and(|entry| entry.generation == generation);
-        current.then(|| self.entries.remove(slot).done)
+        current.then(|| self.entries.remove(slot))
     }
 
     fn rest(&mut self) -> bool {
@@ -139,7 +153,7 @@ impl Table {
 
     /// Looks at the entries only when one may have expired: answered requests
     /// leave `soonest` behind, so a look may be for nothing.
-    fn take_expired(&mut self, now: Instant) -> Vec<Done<Reply>> {
+    fn take_expired(&mut self, now: Instant) -> Vec<Entry> {
         if self.soonest.is_none_or(|soonest| now < soonest) {
             return Vec::new();
         }
@@ -148,7 +162,7 @@ impl Table {
         let slots: Vec<usize> = due.map(|(slot, _)| slot).collect();
         let expired = slots
             .into_iter()
-            .map(|slot| self.entries.remove(slot).done)
+            .map(|slot| self.entries.remove(slot))
             .collect();
         self.soonest = self.entries.iter().map(|(_, entry)| entry.deadline).min();
         expired

@@ -1,4 +1,4 @@
-//! Who serves which subject: queue groups, taken in turn.
+//! Who serves which subject, taken in turn.
 
 use std::{
     collections::HashMap,
@@ -21,13 +21,13 @@ pub(super) struct Services {
 
 #[derive(Default)]
 struct Table {
-    groups: HashMap<Subject, Vec<Group>, foldhash::fast::RandomState>,
+    groups: HashMap<Subject, Group, foldhash::fast::RandomState>,
     subjects: HashMap<SubscriptionToken, Subject, foldhash::fast::RandomState>,
 }
 
-/// Never empty: the last handler takes its group with it.
+/// The handlers of one subject; never empty, the last takes it along.
+#[derive(Default)]
 struct Group {
-    name: Box<str>,
     handlers: Vec<(SubscriptionToken, Arc<dyn Handler>)>,
     turn: AtomicUsize,
 }
@@ -39,26 +39,18 @@ impl Services {
         &self,
         token: SubscriptionToken,
         subject: Subject,
-        group: &str,
         handler: Arc<dyn Handler>,
     ) {
         let mut table = self.table.write();
         table.subjects.insert(token, subject.clone());
-        let groups = table.groups.entry(subject).or_default();
-        match groups.iter_mut().find(|known| &*known.name == group) {
-            Some(group) => group.handlers.push((token, handler)),
-            None => groups.push(Group {
-                name: group.into(),
-                handlers: vec![(token, handler)],
-                turn: AtomicUsize::new(0),
-            }),
-        }
+        let group = table.groups.entry(subject).or_default();
+        group.handlers.push((token, handler));
     }
 
-    /// The handler whose turn it is, of the group that was there first.
+    /// The handler whose turn it is.
     pub(super) fn next_handler(&self, subject: &Subject) -> Option<Arc<dyn Handler>> {
         let table = self.table.read();
-        let group = table.groups.get(subject)?.first()?;
+        let group = table.groups.get(subject)?;
         let turn = group.turn.fetch_add(1, Ordering::Relaxed) % group.handlers.len();
         Some(Arc::clone(&group.handlers[turn].1))
     }
@@ -74,17 +66,13 @@ impl Services {
 impl Table {
     fn remove(&mut self, token: SubscriptionToken) -> Option<Arc<dyn Handler>> {
         let subject = self.subjects.remove(&token)?;
-        let groups = self.groups.get_mut(&subject)?;
-        let place = |group: &Group| group.handlers.iter().position(|(known, _)| *known == token);
-        let (group, index) = groups
+        let group = self.groups.get_mut(&subject)?;
+        let index = group
+            .handlers
             .iter()
-            .enumerate()
-            .find_map(|(n, group)| Some((n, place(group)?)))?;
-        let (_, handler) = groups[group].handlers.remove(index);
-        if groups[group].handlers.is_empty() {
-            groups.remove(group);
-        }
-        if groups.is_empty() {
+            .position(|(known, _)| *known == token)?;
+        let (_, handler) = group.handlers.remove(index);
+        if group.handlers.is_empty() {
             self.groups.remove(&subject);
         }
         Some(handler)

@@ -402,6 +402,8 @@ mod tests {
 
     impl Sink for Ignore {
         fn deliver(&self, _: &Message) {}
+
+        fn lost(&self, _dropped: u64) {}
     }
 
     fn publish(subjects: &Subjects, to: &str) {

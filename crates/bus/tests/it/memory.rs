@@ -11,7 +11,7 @@ use std::{
 };
 
 use bus::{
-    Bus, BusError, BusExt, Handler, HistoryRead, Incoming, LogLimits, MemoryBus, MemoryLimits,
+    Bus, BusError, BusExt, Handler, HistoryRead, Incoming, Log, LogLimits, MemoryBus, MemoryLimits,
     Message, Outgoing, Pattern, Request, RequestContext, Responder, Sink, Subject,
 };
 use parking_lot::Mutex;
@@ -32,6 +32,8 @@ impl Sink for Count {
     fn deliver(&self, _: &Message) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
+
+    fn lost(&self, _dropped: u64) {}
 }
 
 impl Sink for Fragile {
@@ -42,6 +44,8 @@ impl Sink for Fragile {
             "the first delivery fails"
         );
     }
+
+    fn lost(&self, _dropped: u64) {}
 }
 
 impl Handler for Silent {
@@ -74,8 +78,12 @@ fn pattern(text: &str) -> Pattern {
     Pattern::new(text).expect("valid")
 }
 
-fn log(age: Duration) -> LogLimits {
-    LogLimits { messages: 10, age }
+fn log(of: &str, age: Duration) -> Log {
+    Log {
+        name: "log".into(),
+        patterns: vec![pattern(of)],
+        limits: LogLimits { messages: 10, age },
+    }
 }
 
 async fn history(bus: &MemoryBus, of: &str) -> Vec<Offset> {
@@ -94,7 +102,6 @@ async fn deadlines_hold_to_within_ten_milliseconds() {
     let bus = MemoryBus::new();
     bus.serve(
         Subject::new("q").expect("valid"),
-        "workers",
         Arc::new(Silent::default()),
     );
     let asked = Instant::now();
@@ -117,11 +124,7 @@ async fn requests_over_the_bound_are_refused() {
         ..Default::default()
     });
     let handler = Arc::new(Silent::default());
-    bus.serve(
-        Subject::new("q").expect("valid"),
-        "workers",
-        handler.clone(),
-    );
+    bus.serve(Subject::new("q").expect("valid"), handler.clone());
     for _ in 0..2 {
         bus.request(request("q", Duration::from_secs(5)), Box::new(drop));
     }
@@ -133,7 +136,7 @@ async fn requests_over_the_bound_are_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_message_id_is_forgotten_after_two_minutes() {
     let bus = MemoryBus::new();
-    bus.keep_log(pattern("a"), log(Duration::from_secs(3_600)))
+    bus.keep_log(log("a", Duration::from_secs(3_600)))
         .await
         .expect("declares");
     assert!(
@@ -161,7 +164,7 @@ async fn a_message_id_is_forgotten_after_two_minutes() {
 #[tokio::test(start_paused = true)]
 async fn age_is_counted_from_each_message() {
     let bus = MemoryBus::new();
-    bus.keep_log(pattern("a"), log(Duration::from_secs(10)))
+    bus.keep_log(log("a", Duration::from_secs(10)))
         .await
         .expect("declares");
     for _ in 0..3 {
@@ -174,7 +177,7 @@ async fn age_is_counted_from_each_message() {
 #[tokio::test(start_paused = true)]
 async fn a_forgotten_log_never_repeats_an_offset() {
     let bus = MemoryBus::new();
-    bus.keep_log(pattern("a.*"), log(Duration::from_secs(10)))
+    bus.keep_log(log("a.*", Duration::from_secs(10)))
         .await
         .expect("declares");
     for _ in 0..3 {

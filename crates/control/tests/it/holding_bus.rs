@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bus::{
-    Bus, BusError, Done, Handler, HistoryPage, HistoryRead, LogLimits, MemoryBus, Outgoing,
-    Pattern, Published, Reply, Request, RequestToken, Sink, Subject, Subscribed, SubscriptionToken,
+    Bus, BusError, BusState, Done, Entry, Handler, HistoryPage, HistoryRead, Log, MemoryBus,
+    Outgoing, Pattern, Published, Put, Remove, Reply, Request, RequestToken, Revision, Service,
+    Sink, Subject, Subscribed, SubscriptionToken, Table, TableSpec,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -94,12 +95,36 @@ impl Bus for HoldingBus {
         self.memory.cancel(token);
     }
 
-    fn serve(&self, subject: Subject, group: &str, handler: Arc<dyn Handler>) -> SubscriptionToken {
-        self.memory.serve(subject, group, handler)
+    fn serve(&self, subject: Subject, handler: Arc<dyn Handler>) -> SubscriptionToken {
+        self.memory.serve(subject, handler)
     }
 
-    fn declare_log(&self, pattern: Pattern, limits: LogLimits, done: Done<()>) {
-        self.memory.declare_log(pattern, limits, done);
+    fn announce(&self, service: Service) -> SubscriptionToken {
+        self.memory.announce(service)
+    }
+
+    fn declare_log(&self, log: Log, done: Done<()>) {
+        self.memory.declare_log(log, done);
+    }
+
+    fn declare_table(&self, table: TableSpec, done: Done<()>) {
+        self.memory.declare_table(table, done);
+    }
+
+    fn put(&self, put: Put, done: Done<Revision>) {
+        self.memory.put(put, done);
+    }
+
+    fn remove(&self, remove: Remove, done: Done<()>) {
+        self.memory.remove(remove, done);
+    }
+
+    fn entries(&self, table: Table, keys: Vec<Pattern>, done: Done<Vec<Entry>>) {
+        self.memory.entries(table, keys, done);
+    }
+
+    fn state(&self) -> watch::Receiver<BusState> {
+        self.memory.state()
     }
 
     fn history(&self, read: HistoryRead, done: Done<HistoryPage>) {

@@ -77,8 +77,7 @@ impl Plane {
     ) {
         let unanswered = Mutex::default();
         let handler = Arc::new(Gateway { answer, unanswered });
-        self.bus
-            .serve(Subject::of_gateway(&gateway(name)), "gateway", handler);
+        self.bus.serve(Subject::of_gateway(&gateway(name)), handler);
     }
 
     /// Listens to all channels.
@@ -136,6 +135,8 @@ impl Sink for Listener {
         let payload = String::from_utf8_lossy(&message.payload).into_owned();
         self.0.lock().push((message.subject.to_string(), payload));
     }
+
+    fn lost(&self, _dropped: u64) {}
 }
 
 // === impl Gateway ===

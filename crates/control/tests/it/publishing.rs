@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bus::{BusExt, LogLimits, Pattern};
+use bus::{BusExt, Log, LogLimits, Pattern};
 use control::client::PublishServiceClient;
 use tonic::Code;
 use wire::control::{NewPublication, PublishBatchRequest, PublishRequest};
@@ -23,7 +23,12 @@ async fn a_publication_reaches_listeners_and_gets_its_offset() {
         messages: 10,
         age: Duration::from_secs(60),
     };
-    plane.bus.keep_log(everything, limits).await.expect("kept");
+    let log = Log {
+        name: "all".into(),
+        patterns: vec![everything],
+        limits,
+    };
+    plane.bus.keep_log(log).await.expect("kept");
     let listener = plane.listen().await;
     let mut client = PublishServiceClient::new(plane.connect().await);
 

@@ -161,6 +161,8 @@ impl Sink for Counter {
     fn deliver(&self, _: &Message) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
+
+    fn lost(&self, _dropped: u64) {}
 }
 
 #[tokio::test]

@@ -145,6 +145,7 @@ impl Core {
             payload,
             deadline_ms,
             idempotency_key,
+            traceparent,
         } = action
         else {
             return;
@@ -171,7 +172,7 @@ impl Core {
             connection: Some(self.connection_id(slot, connection.generation)),
             session: Some(connection.profile.session),
             idempotency_key: idempotency_key.into(),
-            traceparent: Box::default(),
+            traceparent: traceparent.into(),
         };
         let request = Request {
             subject: policy.subject.clone(),

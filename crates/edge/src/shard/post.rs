@@ -223,6 +223,7 @@ fn code_of(error: &BusError) -> ErrorCode {
         BusError::HandlerGone | BusError::Worker(_) => ErrorCode::WorkerError,
         BusError::Overloaded => ErrorCode::Overloaded,
         BusError::Unavailable => ErrorCode::Unavailable,
-        BusError::NoLog => ErrorCode::Internal,
+        BusError::NoLog | BusError::NoTable | BusError::Conflict => ErrorCode::Internal,
+        BusError::TooLarge => ErrorCode::MessageTooLarge,
     }
 }

@@ -64,6 +64,11 @@ impl Shard {
             Command::ListConnections(list) => {
                 query.answer(self.page(list, page_size(&query.command)))
             }
+            // Refused before they get here.
+            Command::Subscribe(_)
+            | Command::Unsubscribe(_)
+            | Command::Drain(_)
+            | Command::Status(_) => {}
             Command::CountConnections(count) => query.answer(self.count(count.target.as_ref())),
         }
     }
@@ -78,7 +83,7 @@ impl Shard {
             event: Some(Event::Direct(direct)),
         };
         let fits = self.core.can_hold(deliver.payload.len());
-        let await_written = deliver.await_written && fits && !slots.is_empty();
+        let await_written = deliver.await_level() == Level::Written && fits && !slots.is_empty();
         let pending = Rc::new(Pending {
             query: query.clone(),
             receipts: RefCell::new((slots.len(), Vec::with_capacity(slots.len()))),
@@ -143,6 +148,7 @@ impl Shard {
                 .filter(|(_, connection)| connection.profile.session.to_string() == *id)
                 .map(|(slot, _)| slot)
                 .collect(),
+            Kind::Label(_) => Vec::new(),
             Kind::Everybody(_) => self.connections.iter().map(|(slot, _)| slot).collect(),
         };
         let established = |&slot: &usize| {
@@ -218,6 +224,7 @@ impl Shard {
             subscriptions: u32::try_from(hub.subscription_count(member(slot))).unwrap_or(u32::MAX),
             channels,
             outbox_bytes: hub.outbox(member(slot)).bytes() as u64,
+            ..gateway::Connection::default()
         }
     }
 

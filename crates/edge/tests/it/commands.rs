@@ -33,7 +33,11 @@ async fn deliver(gateway: &Gateway, target: Option<Target>, await_written: bool)
     let deliver = Deliver {
         target,
         payload: "direct".into(),
-        await_written,
+        await_level: if await_written {
+            Level::Written.into()
+        } else {
+            Level::Enqueued.into()
+        },
     };
     match gateway.command(Command::Deliver(deliver)).await {
         Reply::Delivered(delivered) => delivered.receipts,
@@ -43,6 +47,7 @@ async fn deliver(gateway: &Gateway, target: Option<Target>, await_written: bool)
 
 async fn disconnect(gateway: &Gateway, target: Option<Target>, may_reconnect: bool) -> u64 {
     let disconnect = Disconnect {
+        close_code: 0,
         target,
         reason: "tidying up".into(),
         may_reconnect,

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bus::{
-    Bus, BusExt, Handler, Incoming, LogLimits, MemoryBus, Outgoing, Pattern, Published, Request,
-    RequestContext, Subject,
+    Bus, BusExt, Handler, Incoming, Log, LogLimits, MemoryBus, Outgoing, Pattern, Published,
+    Request, RequestContext, Subject,
 };
 use bytes::Bytes;
 use edge::{Access, Edge, EdgeConfig, NamespacePolicy, Policies, RoutePolicy, SessionLimits};
@@ -41,12 +41,16 @@ impl Gateway {
         let scope = Scope::root();
         let running = bus.clone();
         scope.spawn_cancellable("bus", async move { running.run().await });
-        let log = LogLimits {
+        let limits = LogLimits {
             messages: 10_000,
             age: Duration::from_secs(3600),
         };
-        let logged = Pattern::new("tg.ch.log.>").expect("valid");
-        bus.keep_log(logged, log).await.expect("memory keeps logs");
+        let log = Log {
+            name: "log".into(),
+            patterns: vec![Pattern::new("tg.ch.log.>").expect("valid")],
+            limits,
+        };
+        bus.keep_log(log).await.expect("memory keeps logs");
         let mut config = config();
         adjust(&mut config);
         let edge = Edge::bind(config, bus.clone(), tokens.verifier()).expect("a free port");
@@ -92,8 +96,7 @@ impl Gateway {
     /// Serves a route.
     pub(crate) fn serve(&self, route: &str, handler: impl Fn(Incoming) + Send + Sync + 'static) {
         let subject = Subject::of_route(route).expect("valid");
-        self.bus
-            .serve(subject, "workers", Arc::new(Worker(handler)));
+        self.bus.serve(subject, Arc::new(Worker(handler)));
     }
 
     /// Gives a command as the control plane does.

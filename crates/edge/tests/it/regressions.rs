@@ -34,7 +34,11 @@ async fn deliver(gateway: &Gateway, user: &str, bytes: usize, await_written: boo
             target: Some(target::Target::User(user.to_owned())),
         }),
         payload: vec![0; bytes].into(),
-        await_written,
+        await_level: if await_written {
+            Level::Written.into()
+        } else {
+            Level::Enqueued.into()
+        },
     };
     match gateway.command(Command::Deliver(deliver)).await {
         Reply::Delivered(delivered) => delivered.receipts[0].level(),

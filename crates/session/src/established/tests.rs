@@ -47,6 +47,7 @@ fn forwarded(id: u32) -> Action {
         payload: Bytes::from_static(b"q"),
         deadline_ms: 500,
         idempotency_key: String::new(),
+        traceparent: "".into(),
     }
 }
 

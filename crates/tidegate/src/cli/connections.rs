@@ -95,6 +95,7 @@ pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
                 target,
                 reason,
                 may_reconnect,
+                ..DisconnectRequest::default()
             };
             disconnect(connect(&grpc).await?, request, json).await
         }
@@ -137,6 +138,7 @@ async fn list(
             user: user.clone(),
             page_size,
             page_token,
+            ..ListConnectionsRequest::default()
         };
         let page = client.list_connections(request).await?.into_inner();
         connections.extend(page.connections);
@@ -186,7 +188,7 @@ async fn count(
     user: String,
     json: bool,
 ) -> Result<(), Failure> {
-    let request = CountConnectionsRequest { user };
+    let request = CountConnectionsRequest { user, label: None };
     let counted = client.count_connections(request).await?.into_inner();
     let (connections, users) = (counted.connections, counted.users);
     if json {

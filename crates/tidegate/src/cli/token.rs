@@ -50,6 +50,7 @@ pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
         lifetime,
         subscribe,
         publish,
+        ..IssueTokenRequest::default()
     };
     let issued = grpc.issue_token(request).await?;
     let expires_at = issued

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use bus::{LogLimits, Pattern, Subject};
+use bus::{Log, LogLimits, Pattern, Subject};
 use control::ControlConfig;
 use edge::{EdgeConfig, NamespacePolicy, Policies, RoutePolicy, SessionLimits};
 use hub::{DeliveryPolicy, OutboxLimits};
@@ -86,7 +86,7 @@ impl Config {
     }
 
     /// The logs to keep, and how much of each.
-    pub fn logs(&self) -> Vec<(Pattern, LogLimits)> {
+    pub fn logs(&self) -> Vec<Log> {
         let logs = self.namespace.iter().filter_map(|namespace| {
             let history = namespace.history?;
             let limits = LogLimits {
@@ -94,9 +94,13 @@ impl Config {
                 age: history.age,
             };
             let patterns = Pattern::of_namespace(&namespace.name).expect("validated");
-            Some(patterns.map(|pattern| (pattern, limits)))
+            Some(Log {
+                name: format!("ch_{}", namespace.name).into(),
+                patterns: patterns.into(),
+                limits,
+            })
         });
-        logs.flatten().collect()
+        logs.collect()
     }
 
     fn policies(&self) -> Policies {

@@ -336,6 +336,7 @@ pub struct Hello {
     #[prost(string, tag = "3")]
     pub client_version: ::prost::alloc::string::String,
     /// Optional abilities of the client; Welcome names those that were granted.
+    /// "migrate": it follows Migrate.
     #[prost(string, repeated, tag = "4")]
     pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// To resume: the ticket of the last Welcome.
@@ -485,6 +486,9 @@ pub struct Request {
     /// With a key the first reply is kept: a retry gets it again.
     #[prost(string, tag = "5")]
     pub idempotency_key: ::prost::alloc::string::String,
+    /// W3C trace context of the caller; empty: the gateway begins a trace.
+    #[prost(string, tag = "6")]
+    pub traceparent: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Request {
     const NAME: &'static str = "Request";

@@ -4054,6 +4054,9 @@ impl serde::Serialize for Request {
         if !self.idempotency_key.is_empty() {
             len += 1;
         }
+        if !self.traceparent.is_empty() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.Request", len)?;
         if self.id != 0 {
             struct_ser.serialize_field("id", &self.id)?;
@@ -4072,6 +4075,9 @@ impl serde::Serialize for Request {
         if !self.idempotency_key.is_empty() {
             struct_ser.serialize_field("idempotencyKey", &self.idempotency_key)?;
         }
+        if !self.traceparent.is_empty() {
+            struct_ser.serialize_field("traceparent", &self.traceparent)?;
+        }
         struct_ser.end()
     }
 }
@@ -4089,6 +4095,7 @@ impl<'de> serde::Deserialize<'de> for Request {
             "deadlineMs",
             "idempotency_key",
             "idempotencyKey",
+            "traceparent",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -4098,6 +4105,7 @@ impl<'de> serde::Deserialize<'de> for Request {
             Payload,
             DeadlineMs,
             IdempotencyKey,
+            Traceparent,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -4124,6 +4132,7 @@ impl<'de> serde::Deserialize<'de> for Request {
                             "payload" => Ok(GeneratedField::Payload),
                             "deadlineMs" | "deadline_ms" => Ok(GeneratedField::DeadlineMs),
                             "idempotencyKey" | "idempotency_key" => Ok(GeneratedField::IdempotencyKey),
+                            "traceparent" => Ok(GeneratedField::Traceparent),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -4148,6 +4157,7 @@ impl<'de> serde::Deserialize<'de> for Request {
                 let mut payload__ = None;
                 let mut deadline_ms__ = None;
                 let mut idempotency_key__ = None;
+                let mut traceparent__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Id => {
@@ -4186,6 +4196,12 @@ impl<'de> serde::Deserialize<'de> for Request {
                             }
                             idempotency_key__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::Traceparent => {
+                            if traceparent__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("traceparent"));
+                            }
+                            traceparent__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(Request {
@@ -4194,6 +4210,7 @@ impl<'de> serde::Deserialize<'de> for Request {
                     payload: payload__.unwrap_or_default(),
                     deadline_ms: deadline_ms__.unwrap_or_default(),
                     idempotency_key: idempotency_key__.unwrap_or_default(),
+                    traceparent: traceparent__.unwrap_or_default(),
                 })
             }
         }

@@ -2,7 +2,7 @@
 /// One command; answered by exactly one CommandReply.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Command {
-    #[prost(oneof = "command::Command", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "command::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub command: ::core::option::Option<command::Command>,
 }
 /// Nested message and enum types in `Command`.
@@ -17,6 +17,14 @@ pub mod command {
         ListConnections(super::ListConnections),
         #[prost(message, tag = "4")]
         CountConnections(super::CountConnections),
+        #[prost(message, tag = "5")]
+        Subscribe(super::Subscribe),
+        #[prost(message, tag = "6")]
+        Unsubscribe(super::Unsubscribe),
+        #[prost(message, tag = "7")]
+        Drain(super::Drain),
+        #[prost(message, tag = "8")]
+        Status(super::Status),
     }
 }
 impl ::prost::Name for Command {
@@ -29,10 +37,12 @@ impl ::prost::Name for Command {
         "/tidegate.gateway.v1.Command".into()
     }
 }
-/// Answers Command with the variant of the same name.
+/// Answers Command: Deliver with Delivered, Disconnect with Disconnected and so
+/// on; Subscribe and Unsubscribe with Changed, Drain with Draining, Status with
+/// GatewayStatus.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CommandReply {
-    #[prost(oneof = "command_reply::Reply", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "command_reply::Reply", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub reply: ::core::option::Option<command_reply::Reply>,
 }
 /// Nested message and enum types in `CommandReply`.
@@ -50,6 +60,12 @@ pub mod command_reply {
         /// The gateway could not do it.
         #[prost(string, tag = "5")]
         Failure(::prost::alloc::string::String),
+        #[prost(message, tag = "6")]
+        Changed(super::Changed),
+        #[prost(message, tag = "7")]
+        Draining(super::Draining),
+        #[prost(message, tag = "8")]
+        GatewayStatus(super::GatewayStatus),
     }
 }
 impl ::prost::Name for CommandReply {
@@ -65,7 +81,7 @@ impl ::prost::Name for CommandReply {
 /// Which connections are meant.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Target {
-    #[prost(oneof = "target::Target", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "target::Target", tags = "1, 2, 3, 4, 5")]
     pub target: ::core::option::Option<target::Target>,
 }
 /// Nested message and enum types in `Target`.
@@ -80,6 +96,8 @@ pub mod target {
         SessionId(::prost::alloc::string::String),
         #[prost(bool, tag = "4")]
         Everybody(bool),
+        #[prost(message, tag = "5")]
+        Label(super::Label),
     }
 }
 impl ::prost::Name for Target {
@@ -92,6 +110,24 @@ impl ::prost::Name for Target {
         "/tidegate.gateway.v1.Target".into()
     }
 }
+/// A label that the token gave a connection.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Label {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Label {
+    const NAME: &'static str = "Label";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.Label".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.Label".into()
+    }
+}
 /// Sends a Direct event to each target.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Deliver {
@@ -99,9 +135,10 @@ pub struct Deliver {
     pub target: ::core::option::Option<Target>,
     #[prost(bytes = "bytes", tag = "2")]
     pub payload: ::prost::bytes::Bytes,
-    /// Reply when each target's socket has taken the bytes, not when the outbox has.
-    #[prost(bool, tag = "3")]
-    pub await_written: bool,
+    /// Reply when each target is at this level, or can't get there any more;
+    /// unspecified: LEVEL_ENQUEUED.
+    #[prost(enumeration = "Level", tag = "3")]
+    pub await_level: i32,
 }
 impl ::prost::Name for Deliver {
     const NAME: &'static str = "Deliver";
@@ -147,7 +184,8 @@ impl ::prost::Name for Receipt {
         "/tidegate.gateway.v1.Receipt".into()
     }
 }
-/// Closes each target with CloseCause "disconnected_by_server".
+/// Closes each target with CloseCause "disconnected_by_server", or
+/// "reconnect_requested" if it may reconnect.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Disconnect {
     #[prost(message, optional, tag = "1")]
@@ -158,6 +196,9 @@ pub struct Disconnect {
     /// Tell the client that it may reconnect.
     #[prost(bool, tag = "3")]
     pub may_reconnect: bool,
+    /// The close code to send instead of the cause's own; zero: the cause's own.
+    #[prost(uint32, tag = "4")]
+    pub close_code: u32,
 }
 impl ::prost::Name for Disconnect {
     const NAME: &'static str = "Disconnect";
@@ -197,6 +238,9 @@ pub struct ListConnections {
     /// Name the channels of each connection.
     #[prost(bool, tag = "4")]
     pub with_channels: bool,
+    /// Only connections subscribed to this channel; empty: all.
+    #[prost(string, tag = "5")]
+    pub channel: ::prost::alloc::string::String,
 }
 impl ::prost::Name for ListConnections {
     const NAME: &'static str = "ListConnections";
@@ -228,7 +272,7 @@ impl ::prost::Name for ConnectionPage {
     }
 }
 /// A live connection.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Connection {
     #[prost(string, tag = "1")]
     pub connection_id: ::prost::alloc::string::String,
@@ -259,6 +303,15 @@ pub struct Connection {
     /// Bytes waiting in its outbox.
     #[prost(uint64, tag = "12")]
     pub outbox_bytes: u64,
+    /// From the token.
+    #[prost(map = "string, string", tag = "13")]
+    pub labels: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// How often its session has been taken up; 1 for the first connection.
+    #[prost(uint64, tag = "14")]
+    pub session_epoch: u64,
 }
 impl ::prost::Name for Connection {
     const NAME: &'static str = "Connection";
@@ -304,6 +357,134 @@ impl ::prost::Name for ConnectionCount {
         "/tidegate.gateway.v1.ConnectionCount".into()
     }
 }
+/// Subscribes each target to a channel, whatever its token says, as if the
+/// client had asked: it gets Subscribed with id zero.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Subscribe {
+    #[prost(message, optional, tag = "1")]
+    pub target: ::core::option::Option<Target>,
+    #[prost(string, tag = "2")]
+    pub channel: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Subscribe {
+    const NAME: &'static str = "Subscribe";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.Subscribe".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.Subscribe".into()
+    }
+}
+/// Ends each target's subscription: it gets Unsubscribed with id zero.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Unsubscribe {
+    #[prost(message, optional, tag = "1")]
+    pub target: ::core::option::Option<Target>,
+    #[prost(string, tag = "2")]
+    pub channel: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Unsubscribe {
+    const NAME: &'static str = "Unsubscribe";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.Unsubscribe".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.Unsubscribe".into()
+    }
+}
+/// What became of a Subscribe or Unsubscribe.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Changed {
+    /// Targets for which it was begun; those that had it so already included.
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
+    /// Targets that have as many subscriptions as they may.
+    #[prost(uint64, tag = "2")]
+    pub refused: u64,
+}
+impl ::prost::Name for Changed {
+    const NAME: &'static str = "Changed";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.Changed".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.Changed".into()
+    }
+}
+/// Begins the drain of the gateway, as SIGTERM does. Repeating it changes
+/// nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Drain {}
+impl ::prost::Name for Drain {
+    const NAME: &'static str = "Drain";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.Drain".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.Drain".into()
+    }
+}
+/// Answers Drain when it has begun.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Draining {
+    /// Connections to move.
+    #[prost(uint64, tag = "1")]
+    pub connections: u64,
+}
+impl ::prost::Name for Draining {
+    const NAME: &'static str = "Draining";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.Draining".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.Draining".into()
+    }
+}
+/// Asks how the gateway is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Status {}
+impl ::prost::Name for Status {
+    const NAME: &'static str = "Status";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.Status".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.Status".into()
+    }
+}
+/// Answers Status.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GatewayStatus {
+    #[prost(uint64, tag = "1")]
+    pub connections: u64,
+    #[prost(bool, tag = "2")]
+    pub draining: bool,
+    /// Version of the program.
+    #[prost(string, tag = "3")]
+    pub version: ::prost::alloc::string::String,
+    /// Unix time in milliseconds.
+    #[prost(int64, tag = "4")]
+    pub started_at_ms: i64,
+    /// Channels with local interest.
+    #[prost(uint64, tag = "5")]
+    pub channels: u64,
+}
+impl ::prost::Name for GatewayStatus {
+    const NAME: &'static str = "GatewayStatus";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.GatewayStatus".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.GatewayStatus".into()
+    }
+}
 /// How far a message got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -346,5 +527,72 @@ impl Level {
             "LEVEL_GONE" => Some(Self::Gone),
             _ => None,
         }
+    }
+}
+/// Entry of table tg_registry, under <user>.<session>.<gateway>.<connection>:
+/// one for each live connection.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RegisteredConnection {
+    #[prost(string, tag = "1")]
+    pub connection_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub session_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub user: ::prost::alloc::string::String,
+    /// "ip:port" of the peer.
+    #[prost(string, tag = "4")]
+    pub remote_address: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub client_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub client_version: ::prost::alloc::string::String,
+    /// Unix time in milliseconds.
+    #[prost(int64, tag = "7")]
+    pub connected_at_ms: i64,
+    #[prost(map = "string, string", tag = "8")]
+    pub labels: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// How often the session has been taken up; 1 for the first connection.
+    #[prost(uint64, tag = "9")]
+    pub session_epoch: u64,
+}
+impl ::prost::Name for RegisteredConnection {
+    const NAME: &'static str = "RegisteredConnection";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.RegisteredConnection".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.RegisteredConnection".into()
+    }
+}
+/// Entry of table tg_gateways, under <gateway>: written anew every second as
+/// long as the gateway lives; removed by the gateway at its end, or by whoever
+/// has buried it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RegisteredGateway {
+    /// Grows with every write.
+    #[prost(uint64, tag = "1")]
+    pub beat: u64,
+    #[prost(uint64, tag = "2")]
+    pub connections: u64,
+    #[prost(bool, tag = "3")]
+    pub draining: bool,
+    #[prost(string, tag = "4")]
+    pub version: ::prost::alloc::string::String,
+    /// Unix time in milliseconds.
+    #[prost(int64, tag = "5")]
+    pub started_at_ms: i64,
+}
+impl ::prost::Name for RegisteredGateway {
+    const NAME: &'static str = "RegisteredGateway";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.RegisteredGateway".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.RegisteredGateway".into()
     }
 }

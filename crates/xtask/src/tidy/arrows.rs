@@ -15,14 +15,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hub", &["wire"]),
     ("bus", &["wire"]),
     ("auth", &["wire"]),
+    ("registry", &["bus", "lifecycle", "wire"]),
     ("client", &["wire"]),
     ("worker", &["bus", "lifecycle", "wire"]),
     ("telemetry", &["lifecycle"]),
     (
         "edge",
-        &["session", "hub", "bus", "auth", "wire", "lifecycle"],
+        &[
+            "session",
+            "hub",
+            "bus",
+            "auth",
+            "registry",
+            "wire",
+            "lifecycle",
+        ],
     ),
-    ("control", &["bus", "auth", "wire", "lifecycle"]),
+    ("control", &["bus", "auth", "registry", "wire", "lifecycle"]),
     (
         "tidegate",
         &[
@@ -33,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "edge",
             "hub",
             "lifecycle",
+            "registry",
             "session",
             "telemetry",
             "wire",
@@ -50,14 +60,14 @@ const TECHNOLOGIES: &[(&[&str], &[&str])] = &[
     (
         &["prost", "prost-types"],
         &[
-            "wire", "edge", "control", "client", "xtask", "loadtest", "testkit",
+            "wire", "edge", "control", "registry", "client", "xtask", "loadtest", "testkit",
         ],
     ),
     (
         &["tonic", "tonic-prost", "tonic-health", "tonic-reflection"],
         &["control", "tidegate", "loadtest"],
     ),
-    (&["async-nats"], &["bus", "worker"]),
+    (&["async-nats"], &["bus", "loadtest"]),
     (
         &["hyper", "hyper-util", "http-body-util"],
         &["edge", "telemetry"],

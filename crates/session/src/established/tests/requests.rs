@@ -47,6 +47,7 @@ fn deadline_and_idempotency_key_travel_with_the_request() {
         payload: Bytes::new(),
         deadline_ms: 1_000,
         idempotency_key: "once".into(),
+        traceparent: "".into(),
     };
     assert_eq!(bench.handle(Event::Request(asked)), [expected]);
 }

@@ -1,0 +1,1 @@
+//! Who is connected where: written by gateways, read by control planes.
