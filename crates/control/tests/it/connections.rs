@@ -25,7 +25,7 @@ fn holding(name: &'static str, count: u32) -> impl Fn(Command) -> Option<Reply> 
             Command::ListConnections(list) => list.target.as_ref(),
             Command::CountConnections(count) => count.target.as_ref(),
             Command::Disconnect(disconnect) => disconnect.target.as_ref(),
-            Command::Deliver(_) => None,
+            _ => None,
         };
         let target = target
             .and_then(|target| target.target.clone())
@@ -36,7 +36,7 @@ fn holding(name: &'static str, count: u32) -> impl Fn(Command) -> Option<Reply> 
                 Meant::User(user) => connection.user == *user,
                 Meant::ConnectionId(id) => connection.connection_id == *id,
                 Meant::Everybody(_) => true,
-                Meant::SessionId(_) => false,
+                Meant::SessionId(_) | Meant::Label(_) => false,
             })
             .collect();
         let count = meant.len() as u64;
@@ -178,7 +178,10 @@ async fn a_connection_can_be_read_while_it_lives() {
 async fn counts_add_up() {
     let (plane, mut client) = start().await;
     for (user, connections, users) in [("", 25, 4), ("alice", 13, 1), ("nobody", 0, 0)] {
-        let request = CountConnectionsRequest { user: user.into() };
+        let request = CountConnectionsRequest {
+            user: user.into(),
+            label: None,
+        };
         let count = client.count_connections(request).await.expect("a count");
         let count = count.into_inner();
         assert_eq!(

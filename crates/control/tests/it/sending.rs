@@ -112,7 +112,7 @@ async fn a_connection_is_asked_of_its_gateway_only() {
         Command::Deliver(Deliver {
             target: Some(target),
             payload,
-            await_written: false,
+            await_level,
         }),
     ] = &asked[..]
     else {
@@ -120,6 +120,7 @@ async fn a_connection_is_asked_of_its_gateway_only() {
     };
     assert_eq!(target.target, Some(Meant::ConnectionId("b.0.1.1".into())));
     assert_eq!(payload, "hi");
+    assert_eq!(*await_level, i32::from(Level::Enqueued));
     plane.stop().await;
 }
 
