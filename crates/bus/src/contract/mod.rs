@@ -15,6 +15,7 @@ mod logging;
 mod probes;
 mod requesting;
 mod subscribing;
+mod tabling;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -22,6 +23,7 @@ pub use delivering::*;
 pub use logging::*;
 pub use requesting::*;
 pub use subscribing::*;
+pub use tabling::*;
 
 #[doc(inline)]
 pub use crate::contract_tests as tests;
@@ -87,6 +89,22 @@ macro_rules! contract_tests {
             history_is_read_in_pages
             a_subject_without_a_log_has_no_history
             an_unused_log_is_empty
+            // tabling
+            an_entry_is_read_as_it_was_written
+            an_entry_is_overwritten
+            an_empty_value_is_an_entry
+            revisions_grow_within_a_table
+            entries_are_found_by_patterns
+            a_removed_entry_is_gone
+            a_write_that_expects_wrongly_changes_nothing
+            a_removal_that_expects_wrongly_changes_nothing
+            a_removed_entry_counts_as_absent
+            a_concurrent_compare_and_set_has_one_winner
+            entries_past_their_age_vanish
+            an_undeclared_table_is_refused
+            tables_are_apart
+            many_entries_are_read_back_whole
+            declaring_a_table_again_keeps_its_entries
             // requesting
             a_request_gets_its_reply
             a_request_carries_its_context
