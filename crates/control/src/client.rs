@@ -11,7 +11,8 @@ use tonic::{
 
 pub use crate::generated::{
     auth_service_client::AuthServiceClient, connection_service_client::ConnectionServiceClient,
-    publish_service_client::PublishServiceClient, send_service_client::SendServiceClient,
+    gateway_service_client::GatewayServiceClient, publish_service_client::PublishServiceClient,
+    send_service_client::SendServiceClient,
 };
 
 /// How long connecting may take.

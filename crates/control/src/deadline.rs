@@ -1,8 +1,9 @@
-//! How long a call may wait: what its request asks for and what its own
+//! Until when a call may wait: what its request asks for and what its own
 //! `grpc-timeout` leaves, whichever ends first.
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tonic::{Status, metadata::MetadataMap};
 
 use crate::status::invalid;
@@ -14,27 +15,30 @@ pub(crate) const DEFAULT: Duration = Duration::from_secs(5);
 /// Longest wait that a request may ask for.
 const MAX: Duration = Duration::from_secs(60);
 
-/// The wait for a request that names none.
-pub(crate) fn of(metadata: &MetadataMap) -> Duration {
-    within(DEFAULT, metadata)
+/// Until when a request waits that does not say.
+pub(crate) fn of(metadata: &MetadataMap) -> Instant {
+    Instant::now() + within(DEFAULT, metadata)
 }
 
-/// The wait for a request that may name one.
+/// Until when a request waits that may say how long.
 ///
 /// # Errors
 /// If it is not above zero, or longer than a minute.
 pub(crate) fn asked(
     timeout: Option<prost_types::Duration>,
     metadata: &MetadataMap,
-) -> Result<Duration, Status> {
-    let wanted = match timeout {
-        None => DEFAULT,
-        Some(timeout) => Duration::try_from(timeout)
-            .ok()
-            .filter(|timeout| !timeout.is_zero() && *timeout <= MAX)
-            .ok_or_else(|| invalid("timeout", "must be above zero and at most 60 s"))?,
+) -> Result<Instant, Status> {
+    Ok(Instant::now() + within(wanted(timeout)?, metadata))
+}
+
+fn wanted(timeout: Option<prost_types::Duration>) -> Result<Duration, Status> {
+    let Some(timeout) = timeout else {
+        return Ok(DEFAULT);
     };
-    Ok(within(wanted, metadata))
+    Duration::try_from(timeout)
+        .ok()
+        .filter(|timeout| !timeout.is_zero() && *timeout <= MAX)
+        .ok_or_else(|| invalid("timeout", "must be above zero and at most 60 s"))
 }
 
 /// A tenth of the caller's time is kept for the way back: an answer that says
@@ -80,22 +84,20 @@ mod tests {
 
     #[test]
     fn the_earlier_of_both_deadlines_holds() {
-        let none = MetadataMap::new();
-        assert_eq!(of(&none), DEFAULT);
-        assert_eq!(of(&with_timeout("1000m")), Duration::from_millis(900));
-        assert_eq!(of(&with_timeout("1H")), DEFAULT);
-        let asked = |timeout, metadata: &MetadataMap| asked(timeout, metadata).ok();
-        assert_eq!(asked(seconds(2), &none), Some(Duration::from_secs(2)));
+        assert_eq!(within(DEFAULT, &MetadataMap::new()), DEFAULT);
+        assert_eq!(within(DEFAULT, &with_timeout("1H")), DEFAULT);
         assert_eq!(
-            asked(seconds(2), &with_timeout("1S")),
-            Some(Duration::from_millis(900))
+            within(DEFAULT, &with_timeout("1000m")),
+            Duration::from_millis(900)
         );
     }
 
     #[test]
-    fn timeouts_out_of_range_are_refused() {
+    fn timeouts_are_above_zero_and_at_most_a_minute() {
+        assert_eq!(wanted(None).ok(), Some(DEFAULT));
+        assert_eq!(wanted(seconds(60)).ok(), Some(MAX));
         for timeout in [seconds(0), seconds(-1), seconds(61)] {
-            assert!(asked(timeout, &MetadataMap::new()).is_err(), "{timeout:?}");
+            assert!(wanted(timeout).is_err(), "{timeout:?}");
         }
     }
 

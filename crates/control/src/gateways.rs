@@ -1,40 +1,30 @@
-//! Asking gateways: which there are, which are meant, and what they answer.
+//! Asking gateways: which hold what is meant, and what they answer.
+//!
+//! A gateway that nobody serves any more holds nobody: that is an answer. One
+//! that is silent may hold somebody, and whoever asks is told so.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bus::{Bus, BusError, BusExt, Request, RequestContext, Subject};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use prost::Message;
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 use tonic::{Code, Status};
 use wire::{
-    ConnectionId, GatewayId, UserId,
-    gateway::{Command, CommandReply, Target, command, command_reply::Reply, target},
+    GatewayId,
+    gateway::{Command, CommandReply, RegisteredGateway, command, command_reply::Reply},
 };
 
-use crate::status::{invalid, rich};
-
-/// Knows the gateways of the cluster.
-pub trait Directory: Send + Sync + fmt::Debug + 'static {
-    /// All gateways that may hold connections, in any order.
-    fn gateways(&self) -> Vec<GatewayId>;
-}
+use crate::{directory::Directory, meant::Meant, metrics::Commands, status::rich};
 
 /// The way to the gateways. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Gateways {
     bus: Arc<dyn Bus>,
     directory: Arc<dyn Directory>,
-}
-
-/// Whose connections are meant.
-#[derive(Clone, Debug)]
-pub(crate) enum Meant {
-    Everybody,
-    User(UserId),
-    Connection(ConnectionId),
+    commands: Arc<Commands>,
 }
 
 /// What one gateway said.
@@ -46,6 +36,9 @@ pub(crate) struct Answer<T> {
 /// Why a gateway's answer is missing.
 #[derive(Debug, Error)]
 pub(crate) enum GatewayError {
+    /// It has ended: it holds nobody.
+    #[error("is gone")]
+    Gone,
     #[error("did not answer in time")]
     Timeout,
     #[error("can't be reached: {0}")]
@@ -56,32 +49,54 @@ pub(crate) enum GatewayError {
     Failed(String),
 }
 
-// === impl Directory ===
-
-/// A cluster that never changes.
-impl Directory for Vec<GatewayId> {
-    fn gateways(&self) -> Vec<GatewayId> {
-        self.clone()
-    }
-}
-
 // === impl Gateways ===
 
 impl Gateways {
     pub(crate) fn new(bus: Arc<dyn Bus>, directory: Arc<dyn Directory>) -> Self {
-        Self { bus, directory }
+        Self {
+            bus,
+            directory,
+            commands: Arc::new(Commands::new()),
+        }
     }
 
-    /// The gateways that may hold what is meant, in order. None holds a
-    /// connection whose gateway nobody knows.
-    pub(crate) fn of(&self, meant: &Meant) -> Vec<GatewayId> {
-        let mut gateways = self.directory.gateways();
-        if let Meant::Connection(id) = meant {
-            gateways.retain(|gateway| *gateway == id.gateway);
+    /// All gateways, in order, with what they say of themselves.
+    ///
+    /// # Errors
+    /// If the registry can't be read, or not in time.
+    pub(crate) async fn everywhere(
+        &self,
+        until: Instant,
+    ) -> Result<BTreeMap<GatewayId, RegisteredGateway>, Status> {
+        let found = timeout_at(until, self.directory.gateways()).await;
+        sure(found).map(BTreeMap::from_iter)
+    }
+
+    /// The gateways that hold what is meant, in order; nobody else need be
+    /// asked.
+    ///
+    /// # Errors
+    /// If the registry can't be read, or not in time: that nobody is there must
+    /// not be concluded from it.
+    pub(crate) async fn of(&self, meant: &Meant, until: Instant) -> Result<Vec<GatewayId>, Status> {
+        let found = timeout_at(until, self.look_up(meant)).await;
+        let mut found = sure(found)?;
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    async fn look_up(&self, meant: &Meant) -> Result<Vec<GatewayId>, BusError> {
+        match meant {
+            Meant::Everybody => {
+                let gateways = self.directory.gateways().await?;
+                Ok(gateways.into_iter().map(|(gateway, _)| gateway).collect())
+            }
+            Meant::Connection(id) => Ok(vec![id.gateway.clone()]),
+            Meant::User(user) => self.directory.of_user(user).await,
+            Meant::Session(session) => self.directory.of_session(*session).await,
+            Meant::Label { name, value } => self.directory.of_label(name, value).await,
         }
-        gateways.sort_unstable();
-        gateways.dedup();
-        gateways
     }
 
     /// Asks one gateway; `pick` takes the kind of reply that belongs to the
@@ -90,9 +105,23 @@ impl Gateways {
         &self,
         gateway: &GatewayId,
         command: Bytes,
-        deadline: Duration,
+        until: Instant,
         pick: fn(Reply) -> Option<T>,
     ) -> Result<T, GatewayError> {
+        let asked_at = Instant::now();
+        let outcome = self.exchange(gateway, command, until, pick).await;
+        self.commands.count(&outcome, asked_at.elapsed());
+        outcome
+    }
+
+    async fn exchange<T>(
+        &self,
+        gateway: &GatewayId,
+        command: Bytes,
+        until: Instant,
+        pick: fn(Reply) -> Option<T>,
+    ) -> Result<T, GatewayError> {
+        let deadline = until.saturating_duration_since(Instant::now());
         let request = Request {
             subject: Subject::of_gateway(gateway),
             payload: command,
@@ -112,24 +141,59 @@ impl Gateways {
         }
     }
 
-    /// Asks, at once, every gateway that may hold what is meant.
+    /// Asks, at once, every gateway that holds what is meant. Those that are
+    /// gone are left out.
+    ///
+    /// # Errors
+    /// If it can't be found out which gateways these are.
     pub(crate) async fn ask_all<T>(
         &self,
         meant: &Meant,
         command: command::Command,
-        deadline: Duration,
+        until: Instant,
         pick: fn(Reply) -> Option<T>,
-    ) -> Vec<Answer<T>> {
+    ) -> Result<Vec<Answer<T>>, Status> {
+        let gateways = self.of(meant, until).await?;
         let command = encode(command);
-        let asked = self.of(meant).into_iter().map(|gateway| {
+        let asked = gateways.into_iter().map(|gateway| {
             let command = command.clone();
             async move {
-                let outcome = self.ask(&gateway, command, deadline, pick).await;
+                let outcome = self.ask(&gateway, command, until, pick).await;
                 Answer { gateway, outcome }
             }
         });
-        join_all(asked).await
+        let mut answers = join_all(asked).await;
+        answers.retain(|answer| !matches!(answer.outcome, Err(GatewayError::Gone)));
+        Ok(answers)
     }
+}
+
+/// What a look-up found, or the status of a call that must not guess.
+fn sure<T>(found: Result<Result<T, BusError>, Elapsed>) -> Result<T, Status> {
+    let found = found.map_err(|_| {
+        let message = "the registry was not read in time".into();
+        rich(Code::DeadlineExceeded, "REGISTRY_TIMEOUT", message)
+    })?;
+    found.map_err(|error| {
+        let code = match error {
+            BusError::Overloaded => Code::ResourceExhausted,
+            _ => Code::Unavailable,
+        };
+        let message = format!("the registry can't be read: {error}");
+        rich(code, "REGISTRY_UNAVAILABLE", message)
+    })
+}
+
+/// Every gateway's answer, or the status of the first that gave none: a part
+/// must not pass for the whole.
+pub(crate) fn all<T>(answers: Vec<Answer<T>>) -> Result<Vec<(GatewayId, T)>, Status> {
+    answers
+        .into_iter()
+        .map(|Answer { gateway, outcome }| match outcome {
+            Ok(answer) => Ok((gateway, answer)),
+            Err(error) => Err(error.status(&gateway)),
+        })
+        .collect()
 }
 
 /// A command as it travels.
@@ -138,55 +202,12 @@ pub(crate) fn encode(command: command::Command) -> Bytes {
     Command { command }.encode_to_vec().into()
 }
 
-// === impl Meant ===
-
-impl Meant {
-    /// # Errors
-    /// INVALID_ARGUMENT if it can't be a user.
-    pub(crate) fn user(user: &str) -> Result<Self, Status> {
-        UserId::new(user)
-            .map(Self::User)
-            .ok_or_else(|| invalid("user", "must be 1 to 255 bytes without control characters"))
-    }
-
-    /// # Errors
-    /// INVALID_ARGUMENT if it is no connection id.
-    pub(crate) fn connection(id: &str) -> Result<Self, Status> {
-        id.parse()
-            .map(Self::Connection)
-            .map_err(|error| invalid("connection_id", error))
-    }
-
-    /// The user, or everybody if there is none.
-    ///
-    /// # Errors
-    /// INVALID_ARGUMENT if it can't be a user.
-    pub(crate) fn user_or_everybody(user: &str) -> Result<Self, Status> {
-        if user.is_empty() {
-            Ok(Self::Everybody)
-        } else {
-            Self::user(user)
-        }
-    }
-
-    /// The same for gateways.
-    pub(crate) fn target(&self) -> Target {
-        let target = match self {
-            Self::Everybody => target::Target::Everybody(true),
-            Self::User(user) => target::Target::User(user.to_string()),
-            Self::Connection(id) => target::Target::ConnectionId(id.to_string()),
-        };
-        Target {
-            target: Some(target),
-        }
-    }
-}
-
 // === impl GatewayError ===
 
 impl From<BusError> for GatewayError {
     fn from(error: BusError) -> Self {
         match error {
+            BusError::NoResponders => Self::Gone,
             BusError::DeadlineExceeded => Self::Timeout,
             error => Self::Unreachable(error),
         }
@@ -197,7 +218,10 @@ impl GatewayError {
     /// The status of a call that can't do without this gateway.
     pub(crate) fn status(&self, gateway: &GatewayId) -> Status {
         let (code, reason) = match self {
+            Self::Gone => (Code::NotFound, "NO_SUCH_GATEWAY"),
             Self::Timeout => (Code::DeadlineExceeded, "GATEWAY_TIMEOUT"),
+            Self::Unreachable(BusError::TooLarge) => (Code::InvalidArgument, "MESSAGE_TOO_LARGE"),
+            Self::Unreachable(BusError::Overloaded) => (Code::ResourceExhausted, "OVERLOADED"),
             Self::Unreachable(_) => (Code::Unavailable, "GATEWAY_UNREACHABLE"),
             Self::Malformed | Self::Failed(_) => (Code::Internal, "GATEWAY_FAILED"),
         };

@@ -9,11 +9,16 @@
 pub mod client;
 
 mod auth;
+mod channels;
 mod config;
 mod connections;
 mod deadline;
+mod directory;
+mod gateway_service;
 mod gateways;
 mod generated;
+mod list;
+mod meant;
 mod metrics;
 mod publish;
 mod publish_batch;
@@ -22,7 +27,8 @@ mod send;
 mod server;
 mod socket;
 mod status;
+mod watch;
 
 pub use config::ControlConfig;
-pub use gateways::Directory;
+pub use directory::Directory;
 pub use server::{Control, ControlDeps, ControlError};

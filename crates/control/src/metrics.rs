@@ -5,14 +5,22 @@
 //! | `tidegate_control_calls_total` | `service`, `method`, `code` | calls ended, by gRPC status; a caller that went away counts as `cancelled` |
 //! | `tidegate_control_call_seconds` | `service`, `method` | how long unary calls took |
 //! | `tidegate_control_publications_total` | `result` | publications: `ok`, `failed` (refused ones included) |
+//! | `tidegate_control_commands_total` | `outcome` | commands to gateways: `ok`, `gone` (the gateway has ended), `timeout`, `unreachable`, `failed` |
+//! | `tidegate_control_command_seconds` | | how long gateways took to answer, those that did |
+//! | `tidegate_control_receipts_total` | `outcome` | what became of sent messages, by connection: the level reached, or `refused`, `gone`, `timeout` |
+//! | `tidegate_control_watches` | | streams of Watch that are open |
+//! | `tidegate_control_watch_events_total` | `result` | events for watchers, each for each: `queued`, `missed` (its queue was full, or the bus lost it) |
 
 use std::{
     sync::{Arc, OnceLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use metrics::{Counter, Histogram, counter, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tonic::{Code, Response, Status};
+use wire::control::{DeliveryLevel, SendReceipt};
+
+use crate::gateways::GatewayError;
 
 /// Status codes of gRPC, from OK to UNAUTHENTICATED.
 const CODES: usize = 17;
@@ -23,6 +31,37 @@ pub(crate) struct Publications {
     ok: Counter,
     failed: Counter,
 }
+
+/// Counts commands to gateways.
+pub(crate) struct Commands {
+    ok: Counter,
+    gone: Counter,
+    timeout: Counter,
+    unreachable: Counter,
+    failed: Counter,
+    seconds: Histogram,
+}
+
+/// Counts what became of sent messages.
+pub(crate) struct Receipts {
+    enqueued: Counter,
+    written: Counter,
+    acknowledged: Counter,
+    refused: Counter,
+    gone: Counter,
+    timeout: Counter,
+}
+
+/// Counts watches and their events.
+#[derive(Clone)]
+pub(crate) struct Watched {
+    open: Gauge,
+    pub(crate) queued: Counter,
+    pub(crate) missed: Counter,
+}
+
+/// A watch that is open, until dropped.
+pub(crate) struct Open(Gauge);
 
 /// Counts the calls of one method.
 pub(crate) struct Method {
@@ -54,6 +93,93 @@ impl Publications {
     pub(crate) fn count(&self, ok: usize, failed: usize) {
         self.ok.increment(ok as u64);
         self.failed.increment(failed as u64);
+    }
+}
+
+// === impl Commands ===
+
+impl Commands {
+    pub(crate) fn new() -> Self {
+        let outcome =
+            |label: &'static str| counter!("tidegate_control_commands_total", "outcome" => label);
+        Self {
+            ok: outcome("ok"),
+            gone: outcome("gone"),
+            timeout: outcome("timeout"),
+            unreachable: outcome("unreachable"),
+            failed: outcome("failed"),
+            seconds: histogram!("tidegate_control_command_seconds"),
+        }
+    }
+
+    pub(crate) fn count<T>(&self, outcome: &Result<T, GatewayError>, took: Duration) {
+        let counter = match outcome {
+            Ok(_) => &self.ok,
+            Err(GatewayError::Gone) => &self.gone,
+            Err(GatewayError::Timeout) => &self.timeout,
+            Err(GatewayError::Unreachable(_)) => &self.unreachable,
+            Err(GatewayError::Malformed | GatewayError::Failed(_)) => &self.failed,
+        };
+        counter.increment(1);
+        if outcome.is_ok() {
+            self.seconds.record(took);
+        }
+    }
+}
+
+// === impl Receipts ===
+
+impl Receipts {
+    pub(crate) fn new() -> Self {
+        let outcome =
+            |label: &'static str| counter!("tidegate_control_receipts_total", "outcome" => label);
+        Self {
+            enqueued: outcome("enqueued"),
+            written: outcome("written"),
+            acknowledged: outcome("acknowledged"),
+            refused: outcome("refused"),
+            gone: outcome("gone"),
+            timeout: outcome("timeout"),
+        }
+    }
+
+    pub(crate) fn count(&self, receipts: &[SendReceipt]) {
+        for receipt in receipts {
+            let counter = match (&*receipt.failure, receipt.level()) {
+                ("timeout", _) => &self.timeout,
+                ("gone", _) => &self.gone,
+                ("", DeliveryLevel::Enqueued) => &self.enqueued,
+                ("", DeliveryLevel::Written) => &self.written,
+                ("", DeliveryLevel::Acknowledged) => &self.acknowledged,
+                _ => &self.refused,
+            };
+            counter.increment(1);
+        }
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    pub(crate) fn new() -> Self {
+        let result = |label: &'static str| counter!("tidegate_control_watch_events_total", "result" => label);
+        Self {
+            open: gauge!("tidegate_control_watches"),
+            queued: result("queued"),
+            missed: result("missed"),
+        }
+    }
+
+    /// Counts a watch as open until the guard is dropped.
+    pub(crate) fn open(&self) -> Open {
+        self.open.increment(1);
+        Open(self.open.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1);
     }
 }
 

@@ -1,13 +1,12 @@
 //! PublishService: from a backend's publication to the bus.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use bus::{Bus, BusExt, Outgoing, Published, Subject};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use wire::{
-    Channel,
     client::ErrorCode,
     control::{
         NewPublication, PublishBatchRequest, PublishBatchResponse, PublishRequest, PublishResponse,
@@ -16,7 +15,7 @@ use wire::{
 };
 
 use crate::{
-    config::ControlConfig,
+    channels::Channels,
     generated::publish_service_server::PublishService,
     metrics::{Method, Publications},
     publish_stream::PublishStream,
@@ -44,8 +43,7 @@ pub(crate) struct Publishing {
 pub(crate) struct Publisher {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) publications: Publications,
-    namespaces: HashSet<Box<str>>,
-    max_channel_bytes: usize,
+    channels: Channels,
 }
 
 /// What became of one publication of a batch, or will.
@@ -57,16 +55,17 @@ enum Outcome {
 // === impl Publishing ===
 
 impl Publishing {
-    /// `shutdown` ends streams.
+    /// `in_flight_batches` of one stream, at least one; `shutdown` ends streams.
     pub(crate) fn new(
         bus: Arc<dyn Bus>,
-        config: &ControlConfig,
+        channels: Channels,
+        in_flight_batches: usize,
         shutdown: CancellationToken,
     ) -> Self {
         let method = |name| Method::new("PublishService", name);
         Self {
-            publisher: Arc::new(Publisher::new(bus, config)),
-            in_flight_batches: config.in_flight_batches.max(1),
+            publisher: Arc::new(Publisher::new(bus, channels)),
+            in_flight_batches: in_flight_batches.max(1),
             shutdown,
             publish: method("Publish"),
             publish_batch: method("PublishBatch"),
@@ -112,29 +111,17 @@ impl PublishService for Publishing {
 // === impl Publisher ===
 
 impl Publisher {
-    fn new(bus: Arc<dyn Bus>, config: &ControlConfig) -> Self {
+    fn new(bus: Arc<dyn Bus>, channels: Channels) -> Self {
         Self {
             bus,
             publications: Publications::new(),
-            namespaces: config
-                .namespaces
-                .iter()
-                .map(|name| name.as_str().into())
-                .collect(),
-            max_channel_bytes: config.max_channel_bytes,
+            channels,
         }
     }
 
     /// Where publications to `channel` go, if it may be published to.
     pub(crate) fn subject(&self, channel: &str) -> Result<Subject, Refusal> {
-        let channel = Channel::parse(channel, self.max_channel_bytes)
-            .map_err(|error| Refusal::new(ErrorCode::InvalidChannel, error))?;
-        if !self.namespaces.contains(channel.namespace()) {
-            return Err(Refusal::new(
-                ErrorCode::UnknownNamespace,
-                channel.namespace(),
-            ));
-        }
+        let channel = self.channels.check(channel)?;
         Ok(Subject::of_channel(&channel))
     }
 

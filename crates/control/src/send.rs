@@ -1,79 +1,123 @@
 //! SendService: messages to users and connections, and what became of them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use tonic::{Code, Request, Response, Status};
+use tokio::time::Instant;
+use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
 use wire::{
-    control::{DeliveryLevel, SendReceipt, SendRequest, SendResponse, send_request::Target},
+    control::{
+        BroadcastRequest, BroadcastResponse, DeliveryLevel, SendReceipt, SendRequest, SendResponse,
+        send_request::Target,
+    },
     gateway::{Deliver, Delivered, Level, Receipt, command::Command, command_reply::Reply},
 };
 
 use crate::{
     deadline,
-    gateways::{Answer, GatewayError, Gateways, Meant},
+    gateways::{Answer, GatewayError, Gateways},
     generated::send_service_server::SendService,
-    metrics::Method,
+    meant::{Meant, no_target},
+    metrics::{Method, Receipts},
     status::{invalid, rich},
 };
 
 /// Serves SendService.
 pub(crate) struct Sending {
     gateways: Gateways,
+    receipts: Receipts,
     send: Arc<Method>,
+    broadcast: Arc<Method>,
 }
 
-/// A send whose request is checked.
+/// A message that is checked.
 struct Checked {
     meant: Meant,
     payload: Bytes,
-    await_written: bool,
-    deadline: Duration,
+    level: DeliveryLevel,
+    until: Instant,
 }
 
 // === impl Sending ===
 
 impl Sending {
     pub(crate) fn new(gateways: Gateways) -> Self {
-        let send = Method::new("SendService", "Send");
-        Self { gateways, send }
+        let method = |name| Method::new("SendService", name);
+        Self {
+            gateways,
+            receipts: Receipts::new(),
+            send: method("Send"),
+            broadcast: method("Broadcast"),
+        }
     }
 
     async fn deliver(&self, request: Request<SendRequest>) -> Result<SendResponse, Status> {
-        let send = Checked::new(request)?;
+        let (metadata, _, request) = request.into_parts();
+        let meant = match request.target {
+            Some(Target::User(user)) => Meant::user(&user)?,
+            Some(Target::ConnectionId(id)) => Meant::connection(&id)?,
+            Some(Target::SessionId(id)) => Meant::session(&id)?,
+            Some(Target::Label(label)) => Meant::label(label)?,
+            None => return Err(no_target()),
+        };
+        let (level, timeout) = (request.level, request.timeout);
+        let send = Checked::new(meant, request.payload, level, timeout, &metadata)?;
+        let answers = self.ask(&send).await?;
+        let response = merge(&send, answers)?;
+        self.receipts.count(&response.receipts);
+        Ok(response)
+    }
+
+    async fn deliver_to_all(
+        &self,
+        request: Request<BroadcastRequest>,
+    ) -> Result<BroadcastResponse, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let (level, timeout) = (request.level, request.timeout);
+        let everybody = Meant::Everybody;
+        let send = Checked::new(everybody, request.payload, level, timeout, &metadata)?;
+        let answers = self.ask(&send).await?;
+        never_sent(&answers)?;
+        let mut response = BroadcastResponse::default();
+        for Answer { gateway, outcome } in answers {
+            let Ok(delivered) = outcome else {
+                response.silent_gateways.push(gateway.to_string());
+                continue;
+            };
+            let receipts = delivered.receipts.into_iter();
+            let receipts: Vec<_> = receipts.map(|receipt| send.receipt(receipt)).collect();
+            self.receipts.count(&receipts);
+            let failed = receipts.iter().filter(|receipt| failed(receipt)).count();
+            response.failed += failed as u64;
+            response.reached += (receipts.len() - failed) as u64;
+        }
+        Ok(response)
+    }
+
+    async fn ask(&self, send: &Checked) -> Result<Vec<Answer<Delivered>>, Status> {
         let deliver = Deliver {
             target: Some(send.meant.target()),
-            payload: send.payload,
-            await_level: if send.await_written {
-                Level::Written.into()
-            } else {
-                Level::Enqueued.into()
-            },
+            payload: send.payload.clone(),
+            await_level: awaited(send.level).into(),
         };
-        let answers = self
-            .gateways
-            .ask_all(
-                &send.meant,
-                Command::Deliver(deliver),
-                send.deadline,
-                delivered,
-            )
-            .await;
-        merge(&send.meant, answers)
+        let command = Command::Deliver(deliver);
+        self.gateways
+            .ask_all(&send.meant, command, send.until, delivered)
+            .await
     }
 }
 
 #[tonic::async_trait]
 impl SendService for Sending {
-    async fn broadcast(
-        &self,
-        _request: Request<wire::control::BroadcastRequest>,
-    ) -> Result<Response<wire::control::BroadcastResponse>, Status> {
-        Err(Status::unimplemented("not served yet"))
-    }
-
     async fn send(&self, request: Request<SendRequest>) -> Result<Response<SendResponse>, Status> {
         self.send.observe(self.deliver(request)).await
+    }
+
+    async fn broadcast(
+        &self,
+        request: Request<BroadcastRequest>,
+    ) -> Result<Response<BroadcastResponse>, Status> {
+        self.broadcast.observe(self.deliver_to_all(request)).await
     }
 }
 
@@ -86,84 +130,110 @@ fn delivered(reply: Reply) -> Option<Delivered> {
 
 /// One answer of what the gateways said. A gateway that is silent does not
 /// hide what others delivered, and is never taken for one where nobody is.
-fn merge(meant: &Meant, answers: Vec<Answer<Delivered>>) -> Result<SendResponse, Status> {
+fn merge(send: &Checked, answers: Vec<Answer<Delivered>>) -> Result<SendResponse, Status> {
     let mut receipts = Vec::new();
     let mut missing = Vec::new();
     for Answer { gateway, outcome } in answers {
         match outcome {
-            Ok(delivered) => receipts.extend(delivered.receipts.into_iter().map(receipt)),
+            Ok(delivered) => {
+                let here = delivered.receipts.into_iter();
+                receipts.extend(here.map(|receipt| send.receipt(receipt)));
+            }
             Err(error) => missing.push((gateway, error)),
         }
     }
-    if let (Meant::Connection(id), [(_, GatewayError::Timeout)]) = (meant, &*missing) {
-        let receipts = vec![failed(id.to_string(), "timeout")];
+    if let (Meant::Connection(id), [(_, GatewayError::Timeout)]) = (&send.meant, &*missing) {
+        let receipts = vec![timed_out(id.to_string())];
         return Ok(SendResponse { receipts });
     }
     match (&*missing, receipts.is_empty()) {
-        ([], true) => Err(rich(
-            Code::NotFound,
-            "NOT_CONNECTED",
-            "nobody is there".into(),
-        )),
+        ([], true) => Err(not_connected("nobody is there")),
         ([(gateway, error), ..], true) => Err(error.status(gateway)),
         (_, false) => {
-            receipts.extend(missing.iter().map(|_| failed(String::new(), "timeout")));
+            receipts.extend(missing.iter().map(|_| timed_out(String::new())));
             Ok(SendResponse { receipts })
         }
     }
 }
 
-fn receipt(receipt: Receipt) -> SendReceipt {
-    let (level, failure) = match receipt.level() {
-        Level::Enqueued => (DeliveryLevel::Enqueued, ""),
-        Level::Written => (DeliveryLevel::Written, ""),
-        Level::Acknowledged => (DeliveryLevel::Acknowledged, ""),
-        Level::Gone => (DeliveryLevel::Unspecified, "gone"),
-        Level::Refused | Level::Unspecified => (DeliveryLevel::Unspecified, "refused"),
-    };
-    SendReceipt {
-        connection_id: receipt.connection_id,
-        level: level.into(),
-        failure: failure.to_owned(),
+/// The look-up was sure that nobody is there.
+pub(crate) fn not_connected(message: &str) -> Status {
+    rich(Code::NotFound, "NOT_CONNECTED", message.to_owned())
+}
+
+/// A broadcast that left no trace anywhere can be tried again: that is better
+/// said by a status than by a list of all gateways.
+fn never_sent(answers: &[Answer<Delivered>]) -> Result<(), Status> {
+    let unreachable =
+        |answer: &Answer<_>| matches!(answer.outcome, Err(GatewayError::Unreachable(_)));
+    match answers.first() {
+        Some(Answer {
+            gateway,
+            outcome: Err(error),
+        }) if answers.iter().all(unreachable) => Err(error.status(gateway)),
+        _ => Ok(()),
     }
 }
 
-fn failed(connection_id: String, failure: &str) -> SendReceipt {
+fn failed(receipt: &SendReceipt) -> bool {
+    !receipt.failure.is_empty()
+}
+
+/// Nothing is known of the connection, or of all at a gateway.
+fn timed_out(connection_id: String) -> SendReceipt {
     SendReceipt {
         connection_id,
         level: DeliveryLevel::Unspecified.into(),
-        failure: failure.to_owned(),
+        failure: "timeout".to_owned(),
+    }
+}
+
+fn awaited(level: DeliveryLevel) -> Level {
+    match level {
+        DeliveryLevel::Unspecified | DeliveryLevel::Enqueued => Level::Enqueued,
+        DeliveryLevel::Written => Level::Written,
+        DeliveryLevel::Acknowledged => Level::Acknowledged,
     }
 }
 
 // === impl Checked ===
 
 impl Checked {
-    fn new(request: Request<SendRequest>) -> Result<Self, Status> {
-        let (metadata, _, send) = request.into_parts();
-        let meant = match &send.target {
-            Some(Target::User(user)) => Meant::user(user)?,
-            Some(Target::ConnectionId(id)) => Meant::connection(id)?,
-            _ => return Err(invalid("target", "is missing")),
+    fn new(
+        meant: Meant,
+        payload: Bytes,
+        level: i32,
+        timeout: Option<prost_types::Duration>,
+        metadata: &MetadataMap,
+    ) -> Result<Self, Status> {
+        let level = match DeliveryLevel::try_from(level) {
+            Ok(DeliveryLevel::Unspecified) => DeliveryLevel::Enqueued,
+            Ok(level) => level,
+            Err(_) => return Err(invalid("level", "is no DeliveryLevel")),
         };
         Ok(Self {
             meant,
-            await_written: await_written(send.level)?,
-            deadline: deadline::asked(send.timeout, &metadata)?,
-            payload: send.payload,
+            payload,
+            level,
+            until: deadline::asked(timeout, metadata)?,
         })
     }
-}
 
-fn await_written(level: i32) -> Result<bool, Status> {
-    match DeliveryLevel::try_from(level) {
-        Ok(DeliveryLevel::Unspecified | DeliveryLevel::Enqueued) => Ok(false),
-        Ok(DeliveryLevel::Written) => Ok(true),
-        Ok(DeliveryLevel::Acknowledged) => Err(rich(
-            Code::Unimplemented,
-            "LEVEL_NOT_SERVED",
-            "level: gateways do not pass confirmations on yet".into(),
-        )),
-        Err(_) => Err(invalid("level", "is no DeliveryLevel")),
+    /// What a gateway's receipt is worth to the caller: a level below the one
+    /// asked for was the last that was reached in time.
+    fn receipt(&self, receipt: Receipt) -> SendReceipt {
+        let (level, failure) = match receipt.level() {
+            Level::Enqueued => (DeliveryLevel::Enqueued, ""),
+            Level::Written => (DeliveryLevel::Written, ""),
+            Level::Acknowledged => (DeliveryLevel::Acknowledged, ""),
+            Level::Gone => (DeliveryLevel::Unspecified, "gone"),
+            Level::Refused | Level::Unspecified => (DeliveryLevel::Unspecified, "refused"),
+        };
+        let late = failure.is_empty() && (level as i32) < (self.level as i32);
+        SendReceipt {
+            connection_id: receipt.connection_id,
+            level: level.into(),
+            failure: if late { "timeout" } else { failure }.to_owned(),
+        }
     }
 }

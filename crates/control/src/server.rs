@@ -24,17 +24,22 @@ use tonic_health::{
 
 use crate::{
     auth::Issuing,
+    channels::Channels,
     config::ControlConfig,
     connections::Connections,
-    gateways::{Directory, Gateways},
+    directory::Directory,
+    gateway_service::Operating,
+    gateways::Gateways,
     generated::{
         DESCRIPTORS, auth_service_server::AuthServiceServer,
         connection_service_server::ConnectionServiceServer,
-        publish_service_server::PublishServiceServer, send_service_server::SendServiceServer,
+        gateway_service_server::GatewayServiceServer, publish_service_server::PublishServiceServer,
+        send_service_server::SendServiceServer,
     },
     publish::Publishing,
     send::Sending,
     socket::Socket,
+    watch::Watching,
 };
 
 /// A caller that is silent for so long is asked whether it lives.
@@ -180,9 +185,14 @@ fn router(
         directory,
     } = deps;
     let gateways = Gateways::new(bus.clone(), directory);
-    let publishing = PublishServiceServer::new(Publishing::new(bus, config, shutdown));
+    let channels = Channels::new(config);
+    let watching = Watching::new(bus.clone(), shutdown.clone());
+    let publishing = Publishing::new(bus, channels.clone(), config.in_flight_batches, shutdown);
+    let publishing = PublishServiceServer::new(publishing);
     let sending = SendServiceServer::new(Sending::new(gateways.clone()));
-    let connections = ConnectionServiceServer::new(Connections::new(gateways));
+    let connections = Connections::new(gateways.clone(), channels, watching);
+    let connections = ConnectionServiceServer::new(connections);
+    let operating = GatewayServiceServer::new(Operating::new(gateways));
     let issuing = AuthServiceServer::new(Issuing::new(signer, config));
     let bytes = config.max_message_bytes;
     Server::builder()
@@ -196,6 +206,7 @@ fn router(
         .add_service(sending.max_decoding_message_size(bytes))
         .add_service(connections.max_decoding_message_size(bytes))
         .add_service(issuing.max_decoding_message_size(bytes))
+        .add_service(operating.max_decoding_message_size(bytes))
         .add_service(HealthServer::new(HealthService::from_health_reporter(
             health.clone(),
         )))
@@ -219,6 +230,7 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
         SendServiceServer::<Sending>::NAME,
         ConnectionServiceServer::<Connections>::NAME,
         AuthServiceServer::<Issuing>::NAME,
+        GatewayServiceServer::<Operating>::NAME,
     ];
     for service in services {
         health.set_service_status(service, status).await;

@@ -1,216 +1,91 @@
-//! GetConnection, ListConnections, CountConnections and Disconnect.
+//! GetConnection, CountConnections, Disconnect, Subscribe and Unsubscribe.
 
+use bus::BusError;
 use control::client::ConnectionServiceClient;
 use tonic::{Code, transport::Channel};
 use wire::{
-    ConnectionId,
     control::{
-        CountConnectionsRequest, DisconnectRequest, GetConnectionRequest, ListConnectionsRequest,
-        disconnect_request::Target,
+        CountConnectionsRequest, DisconnectRequest, GetConnectionRequest, Label, SubscribeRequest,
+        UnsubscribeRequest, disconnect_request::Target, subscribe_request, unsubscribe_request,
     },
-    gateway::{
-        Connection, ConnectionCount, ConnectionPage, Disconnected, command::Command,
-        command_reply::Reply, target::Target as Meant,
-    },
+    gateway::command::Command,
 };
 
-use crate::plane::{Plane, gateway};
+use crate::{
+    crowd::holding,
+    plane::{Asked, Plane, timed},
+};
 
-/// A gateway with so many connections, half of them alice's.
-fn holding(name: &'static str, count: u32) -> impl Fn(Command) -> Option<Reply> {
-    let all: Vec<(ConnectionId, Connection)> =
-        (0..count).map(|slot| connection(name, slot)).collect();
-    move |command| {
-        let target = match &command {
-            Command::ListConnections(list) => list.target.as_ref(),
-            Command::CountConnections(count) => count.target.as_ref(),
-            Command::Disconnect(disconnect) => disconnect.target.as_ref(),
-            _ => None,
-        };
-        let target = target
-            .and_then(|target| target.target.clone())
-            .expect("a target");
-        let meant: Vec<_> = all
-            .iter()
-            .filter(|(_, connection)| match &target {
-                Meant::User(user) => connection.user == *user,
-                Meant::ConnectionId(id) => connection.connection_id == *id,
-                Meant::Everybody(_) => true,
-                Meant::SessionId(_) | Meant::Label(_) => false,
-            })
-            .collect();
-        let count = meant.len() as u64;
-        Some(match command {
-            Command::ListConnections(list) => {
-                let after: Option<ConnectionId> = list.after_connection_id.parse().ok();
-                let mut rest = meant
-                    .into_iter()
-                    .filter(|(id, _)| after.as_ref().is_none_or(|after| id > after));
-                let page = rest.by_ref().take(list.page_size as usize);
-                Reply::ConnectionPage(ConnectionPage {
-                    connections: page.map(|(_, connection)| connection.clone()).collect(),
-                    more: rest.next().is_some(),
-                })
-            }
-            Command::CountConnections(_) => Reply::ConnectionCount(ConnectionCount {
-                connections: count,
-                users: count.min(2),
-            }),
-            _ => Reply::Disconnected(Disconnected { count }),
-        })
-    }
-}
+type Client = ConnectionServiceClient<Channel>;
 
-fn connection(name: &str, slot: u32) -> (ConnectionId, Connection) {
-    let id = ConnectionId {
-        gateway: gateway(name),
-        shard: 0,
-        slot,
-        generation: 1,
-    };
-    let connection = Connection {
-        connection_id: id.to_string(),
-        user: if slot.is_multiple_of(2) {
-            "alice"
-        } else {
-            "bob"
-        }
-        .into(),
-        connected_at_ms: 1_500,
-        channels: vec!["room.1".into()],
-        ..Connection::default()
-    };
-    (id, connection)
-}
-
-async fn start() -> (Plane, ConnectionServiceClient<Channel>) {
+/// A plane with twenty connections at `a` and five at `b`.
+async fn start() -> (Plane, Client, [Asked; 2]) {
     let plane = Plane::start().await;
-    plane.serve_gateway("a", holding("a", 20));
-    plane.serve_gateway("b", holding("b", 5));
+    let a = plane.serve_gateway("a", holding("a", 20));
+    let b = plane.serve_gateway("b", holding("b", 5));
     let client = ConnectionServiceClient::new(plane.connect().await);
-    (plane, client)
+    (plane, client, [a, b])
 }
 
-#[tokio::test]
-async fn pages_go_through_all_gateways_in_order() {
-    let (plane, mut client) = start().await;
-    let expected: Vec<String> = [("a", 20), ("b", 5)]
-        .into_iter()
-        .flat_map(|(name, count)| {
-            (0..count).map(move |slot| connection(name, slot).1.connection_id)
-        })
-        .collect();
-    // 5 and 20 end a page where a gateway ends.
-    for page_size in [1, 3, 5, 20, 25, 100] {
-        let mut request = ListConnectionsRequest {
-            page_size,
-            ..ListConnectionsRequest::default()
-        };
-        let mut listed = Vec::new();
-        loop {
-            let page = client
-                .list_connections(request.clone())
-                .await
-                .expect("a page");
-            let page = page.into_inner();
-            assert!(page.connections.len() <= page_size as usize);
-            assert!(
-                !page.connections.is_empty(),
-                "an empty page, of {page_size}"
-            );
-            for connection in page.connections {
-                let id: ConnectionId = connection.connection_id.parse().expect("an id");
-                assert_eq!(connection.gateway, id.gateway.as_str());
-                listed.push(connection.connection_id);
-            }
-            if page.next_page_token.is_empty() {
-                break;
-            }
-            request.page_token = page.next_page_token;
-        }
-        assert_eq!(listed, expected, "pages of {page_size}");
+fn count_of(user: &str) -> CountConnectionsRequest {
+    CountConnectionsRequest {
+        user: user.into(),
+        label: None,
     }
-    plane.stop().await;
 }
 
-#[tokio::test]
-async fn malformed_lists_are_refused() {
-    let (plane, mut client) = start().await;
-    let large = ListConnectionsRequest {
-        page_size: 1001,
-        ..ListConnectionsRequest::default()
-    };
-    let foreign = ListConnectionsRequest {
-        page_token: "made up".into(),
-        ..ListConnectionsRequest::default()
-    };
-    for request in [large, foreign] {
-        let status = client.list_connections(request).await.expect_err("refused");
-        assert_eq!(status.code(), Code::InvalidArgument);
+fn disconnect(target: Target) -> DisconnectRequest {
+    DisconnectRequest {
+        target: Some(target),
+        ..DisconnectRequest::default()
     }
-    plane.stop().await;
 }
 
 #[tokio::test]
 async fn a_connection_can_be_read_while_it_lives() {
-    let (plane, mut client) = start().await;
+    let (plane, mut client, [others, _]) = start().await;
     let get = |id: &str| GetConnectionRequest {
         connection_id: id.into(),
     };
-    let found = client.get_connection(get("b.0.3.1")).await.expect("there");
+    let found = client.get_connection(get("b.0.0.1")).await.expect("there");
     let found = found.into_inner().connection.expect("in the answer");
-    assert_eq!((&*found.user, &*found.gateway), ("bob", "b"));
+    assert_eq!((&*found.user, &*found.gateway), ("alice", "b"));
+    assert_eq!((found.labels.len(), found.session_epoch), (1, 1));
     assert_eq!(found.channels, ["room.1"]);
     let connected_at = found.connected_at.expect("always known");
     assert_eq!((connected_at.seconds, connected_at.nanos), (1, 500_000_000));
     for (id, code) in [
         ("b.0.3.2", Code::NotFound),
-        ("elsewhere.0.3.1", Code::NotFound),
+        ("ended.0.3.1", Code::NotFound),
         ("b", Code::InvalidArgument),
     ] {
         let status = client.get_connection(get(id)).await.expect_err(id);
         assert_eq!(status.code(), code, "{id}");
     }
+    assert!(others.lock().is_empty());
     plane.stop().await;
 }
 
 #[tokio::test]
 async fn counts_add_up() {
-    let (plane, mut client) = start().await;
+    let (plane, mut client, _) = start().await;
+    plane.directory.knows(&["a", "b", "ended"]);
     for (user, connections, users) in [("", 25, 4), ("alice", 13, 1), ("nobody", 0, 0)] {
-        let request = CountConnectionsRequest {
-            user: user.into(),
-            label: None,
-        };
-        let count = client.count_connections(request).await.expect("a count");
-        let count = count.into_inner();
-        assert_eq!(
-            (count.connections, count.users),
-            (connections, users),
-            "{user}"
-        );
+        let count = client.count_connections(count_of(user)).await;
+        let count = count.expect("a count").into_inner();
+        let counted = (count.connections, count.users);
+        assert_eq!(counted, (connections, users), "{user}");
     }
-    plane.stop().await;
-}
-
-#[tokio::test]
-async fn disconnect_reaches_all_that_are_meant() {
-    let (plane, mut client) = start().await;
-    let disconnect = |target| DisconnectRequest {
-        target: Some(target),
-        ..DisconnectRequest::default()
-    };
-    for (target, expected) in [
-        (Target::User("bob".into()), 12),
-        (Target::ConnectionId("a.0.0.1".into()), 1),
-        (Target::ConnectionId("elsewhere.0.0.1".into()), 0),
-    ] {
-        let closed = client.disconnect(disconnect(target)).await.expect("done");
-        assert_eq!(closed.into_inner().count, expected);
-    }
-    let mut wordy = disconnect(Target::User("bob".into()));
-    wordy.reason = "x".repeat(101);
-    let status = client.disconnect(wordy).await.expect_err("refused");
+    let mut golden = count_of("");
+    golden.label = Some(Label {
+        name: "tier".into(),
+        value: "gold".into(),
+    });
+    let count = client.count_connections(golden.clone()).await;
+    assert_eq!(count.expect("a count").into_inner().connections, 9);
+    golden.user = "alice".into();
+    let status = client.count_connections(golden).await;
+    let status = status.expect_err("one or the other");
     assert_eq!(status.code(), Code::InvalidArgument);
     plane.stop().await;
 }
@@ -219,14 +94,133 @@ async fn disconnect_reaches_all_that_are_meant() {
 async fn a_part_never_passes_for_the_whole() {
     let plane = Plane::start().await;
     plane.serve_gateway("a", holding("a", 3));
+    plane.serve_gateway("b", |_| None);
     let mut client = ConnectionServiceClient::new(plane.connect().await);
-    let list = client
-        .list_connections(ListConnectionsRequest::default())
-        .await;
-    assert_eq!(list.expect_err("b is away").code(), Code::Unavailable);
-    let count = client
-        .count_connections(CountConnectionsRequest::default())
-        .await;
-    assert_eq!(count.expect_err("b is away").code(), Code::Unavailable);
+    let count = client.count_connections(timed(count_of(""))).await;
+    let status = count.expect_err("b is silent");
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    plane.directory.fails(BusError::Unavailable);
+    let count = client.count_connections(count_of("alice")).await;
+    let status = count.expect_err("nobody knows where alice is");
+    assert_eq!(status.code(), Code::Unavailable);
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn disconnect_reaches_all_that_are_meant() {
+    let (plane, mut client, _) = start().await;
+    let label = Label {
+        name: "tier".into(),
+        value: "gold".into(),
+    };
+    for (target, expected) in [
+        (Target::User("bob".into()), 12),
+        (Target::ConnectionId("a.0.0.1".into()), 1),
+        (Target::ConnectionId("ended.0.0.1".into()), 0),
+        (Target::SessionId("ab".repeat(16)), 0),
+        (Target::Label(label), 9),
+    ] {
+        let closed = client.disconnect(disconnect(target)).await.expect("done");
+        assert_eq!(closed.into_inner().count, expected);
+    }
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn a_close_code_must_say_what_the_client_may_do() {
+    let (plane, mut client, [_, asked]) = start().await;
+    let with_code = |close_code, may_reconnect| DisconnectRequest {
+        close_code,
+        may_reconnect,
+        ..disconnect(Target::ConnectionId("b.0.0.1".into()))
+    };
+    for (code, may_reconnect) in [
+        (0, false),
+        (0, true),
+        (4050, false),
+        (4099, false),
+        (4150, true),
+        (4199, true),
+    ] {
+        let closed = client.disconnect(with_code(code, may_reconnect)).await;
+        closed.expect("a code for backends");
+        let Some(Command::Disconnect(command)) = asked.lock().pop() else {
+            panic!("a Disconnect was expected")
+        };
+        let told = (command.close_code, command.may_reconnect);
+        assert_eq!(told, (code, may_reconnect));
+    }
+    let mut wordy = with_code(0, false);
+    wordy.reason = "x".repeat(101);
+    for refused in [
+        wordy,
+        with_code(4049, false),
+        with_code(4100, false),
+        with_code(4150, false),
+        with_code(4050, true),
+        with_code(4149, true),
+        with_code(4200, true),
+        with_code(1000, false),
+        DisconnectRequest::default(),
+    ] {
+        let status = client.disconnect(refused.clone()).await;
+        let status = status.expect_err("refused");
+        assert_eq!(status.code(), Code::InvalidArgument, "{refused:?}");
+    }
+    assert!(asked.lock().is_empty());
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn subscriptions_are_changed_where_the_user_is() {
+    let (plane, mut client, [others, asked]) = start().await;
+    plane.directory.holders("alice", &["b"]);
+    let subscribe = SubscribeRequest {
+        target: Some(subscribe_request::Target::User("alice".into())),
+        channel: "room.7".into(),
+    };
+    let done = client.subscribe(subscribe).await.expect("begun");
+    let done = done.into_inner();
+    assert_eq!((done.count, done.refused), (3, 1));
+    let unsubscribe = UnsubscribeRequest {
+        target: Some(unsubscribe_request::Target::ConnectionId("b.0.4.1".into())),
+        channel: "room.7".into(),
+    };
+    let done = client.unsubscribe(unsubscribe).await.expect("ended");
+    assert_eq!(done.into_inner().count, 1);
+    let asked = std::mem::take(&mut *asked.lock());
+    let [Command::Subscribe(first), Command::Unsubscribe(second)] = &asked[..] else {
+        panic!("a Subscribe and an Unsubscribe were expected, not {asked:?}")
+    };
+    assert_eq!((&*first.channel, &*second.channel), ("room.7", "room.7"));
+    assert!(others.lock().is_empty());
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn malformed_subscriptions_are_refused() {
+    let (plane, mut client, asked) = start().await;
+    let alice = || subscribe_request::Target::User("alice".into());
+    for (target, channel, code) in [
+        (None, "room.1", Code::InvalidArgument),
+        (Some(alice()), "room.*", Code::InvalidArgument),
+        (Some(alice()), "", Code::InvalidArgument),
+        (Some(alice()), "lobby.1", Code::NotFound),
+    ] {
+        let channel = channel.to_owned();
+        let request = SubscribeRequest { target, channel };
+        let status = client.subscribe(request.clone()).await;
+        let status = status.expect_err("refused");
+        assert_eq!(status.code(), code, "{request:?}");
+    }
+    for (target, channel) in [(None, "room.1"), (Some("alice"), "..")] {
+        let request = UnsubscribeRequest {
+            target: target.map(|user| unsubscribe_request::Target::User(user.into())),
+            channel: channel.into(),
+        };
+        let status = client.unsubscribe(request).await.expect_err("refused");
+        assert_eq!(status.code(), Code::InvalidArgument);
+    }
+    assert!(asked.iter().all(|asked| asked.lock().is_empty()));
     plane.stop().await;
 }

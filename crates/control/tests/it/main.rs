@@ -1,11 +1,16 @@
 //! The control plane over real gRPC, with an in-memory bus and gateways that
 //! say what a test tells them.
 
+mod broadcasting;
 mod connections;
+mod crowd;
 mod holding_bus;
+mod listing;
+mod operating;
 mod plane;
 mod publishing;
 mod sending;
 mod serving;
 mod streaming;
 mod tokens;
+mod watching;

@@ -1,26 +1,42 @@
 //! The plane under test, its gateways and its listeners.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use auth::Signer;
-use bus::{Bus, BusExt, Handler, Incoming, MemoryBus, Message, Pattern, Sink, Subject};
-use control::{Control, ControlConfig, ControlDeps};
+use bus::{Bus, BusError, BusExt, Handler, Incoming, MemoryBus, Message, Pattern, Sink, Subject};
+use control::{Control, ControlConfig, ControlDeps, Directory};
 use lifecycle::{DrainOutcome, Scope};
 use parking_lot::Mutex;
 use prost::Message as _;
 use tonic::transport::Channel;
 use wire::{
-    GatewayId,
+    GatewayId, SessionId, UserId,
     control::NewPublication,
-    gateway::{Command, CommandReply, command, command_reply::Reply},
+    gateway::{Command, CommandReply, RegisteredGateway, command, command_reply::Reply},
 };
 
 /// A control plane that runs.
 pub(crate) struct Plane {
     pub(crate) bus: Arc<MemoryBus>,
+    pub(crate) directory: Arc<Script>,
     pub(crate) address: SocketAddr,
     pub(crate) scope: Scope,
 }
+
+/// A directory that says what it is told.
+#[derive(Debug, Default)]
+pub(crate) struct Script(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    gateways: Vec<(GatewayId, RegisteredGateway)>,
+    /// By `user`, `session` or `name=value`; of all others anybody may hold some.
+    holders: HashMap<String, Vec<GatewayId>>,
+    failure: Option<BusError>,
+}
+
+/// What a gateway was asked, in order.
+pub(crate) type Asked = Arc<Mutex<Vec<command::Command>>>;
 
 /// Collects what is published.
 #[derive(Default)]
@@ -29,6 +45,7 @@ pub(crate) struct Listener(Mutex<Vec<(String, String)>>);
 /// Answers commands with a function; `None` is never answered.
 struct Gateway<F> {
     answer: F,
+    asked: Asked,
     unanswered: Mutex<Vec<Incoming>>,
 }
 
@@ -47,10 +64,12 @@ impl Plane {
         signer: Option<Signer>,
     ) -> Self {
         let memory = Arc::new(MemoryBus::new());
+        let directory = Arc::new(Script::default());
+        directory.knows(&["b", "a"]);
         let deps = ControlDeps {
             bus: bus.unwrap_or_else(|| memory.clone()),
             signer: signer.map(Arc::new),
-            directory: Arc::new(vec![gateway("b"), gateway("a")]),
+            directory: directory.clone(),
         };
         let scope = Scope::root();
         let control = Control::bind(config, deps).await.expect("a free port");
@@ -58,6 +77,7 @@ impl Plane {
         scope.spawn("control", control.run(scope.clone()));
         Self {
             bus: memory,
+            directory,
             address,
             scope,
         }
@@ -69,15 +89,20 @@ impl Plane {
             .expect("the plane listens")
     }
 
-    /// Serves the commands to a gateway with `answer`.
+    /// Serves the commands to a gateway with `answer`; gives what it was asked.
     pub(crate) fn serve_gateway(
         &self,
         name: &str,
         answer: impl Fn(command::Command) -> Option<Reply> + Send + Sync + 'static,
-    ) {
-        let unanswered = Mutex::default();
-        let handler = Arc::new(Gateway { answer, unanswered });
+    ) -> Asked {
+        let asked = Asked::default();
+        let handler = Arc::new(Gateway {
+            answer,
+            asked: asked.clone(),
+            unanswered: Mutex::default(),
+        });
         self.bus.serve(Subject::of_gateway(&gateway(name)), handler);
+        asked
     }
 
     /// Listens to all channels.
@@ -114,8 +139,74 @@ pub(crate) fn publication(channel: &str, payload: &str) -> NewPublication {
     }
 }
 
+/// A call whose caller waits for a moment only.
+pub(crate) fn timed<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(Duration::from_millis(200));
+    request
+}
+
 pub(crate) fn gateway(name: &str) -> GatewayId {
     GatewayId::new(name).expect("valid")
+}
+
+// === impl Script ===
+
+impl Script {
+    /// These are all gateways from now on.
+    pub(crate) fn knows(&self, gateways: &[&str]) {
+        let unknown = RegisteredGateway::default;
+        let gateways = gateways.iter().map(|name| (gateway(name), unknown()));
+        self.0.lock().gateways = gateways.collect();
+    }
+
+    /// A gateway says so of itself.
+    pub(crate) fn describe(&self, name: &str, registered: RegisteredGateway) {
+        self.0.lock().gateways.push((gateway(name), registered));
+    }
+
+    /// Only these hold the user, the session or the label.
+    pub(crate) fn holders(&self, of: &str, gateways: &[&str]) {
+        let gateways = gateways.iter().map(|name| gateway(name)).collect();
+        self.0.lock().holders.insert(of.to_owned(), gateways);
+    }
+
+    /// Every look-up fails from now on.
+    pub(crate) fn fails(&self, error: BusError) {
+        self.0.lock().failure = Some(error);
+    }
+
+    fn of(&self, key: &str) -> Result<Vec<GatewayId>, BusError> {
+        let known = self.0.lock();
+        let everywhere = || known.gateways.iter().map(|(id, _)| id.clone()).collect();
+        match &known.failure {
+            Some(error) => Err(error.clone()),
+            None => Ok(known.holders.get(key).cloned().unwrap_or_else(everywhere)),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Directory for Script {
+    async fn gateways(&self) -> Result<Vec<(GatewayId, RegisteredGateway)>, BusError> {
+        let known = self.0.lock();
+        known
+            .failure
+            .clone()
+            .map_or(Ok(known.gateways.clone()), Err)
+    }
+
+    async fn of_user(&self, user: &UserId) -> Result<Vec<GatewayId>, BusError> {
+        self.of(user.as_str())
+    }
+
+    async fn of_session(&self, session: SessionId) -> Result<Vec<GatewayId>, BusError> {
+        self.of(&session.to_string())
+    }
+
+    async fn of_label(&self, name: &str, value: &str) -> Result<Vec<GatewayId>, BusError> {
+        self.of(&format!("{name}={value}"))
+    }
 }
 
 // === impl Listener ===
@@ -147,7 +238,9 @@ where
 {
     fn handle(&self, request: Incoming) {
         let command = Command::decode(&*request.payload).expect("a command");
-        match (self.answer)(command.command.expect("of a known kind")) {
+        let command = command.command.expect("of a known kind");
+        self.asked.lock().push(command.clone());
+        match (self.answer)(command) {
             Some(reply) => {
                 let reply = CommandReply { reply: Some(reply) };
                 request.responder.reply(Ok(reply.encode_to_vec().into()));

@@ -1,19 +1,17 @@
 //! Send: receipts of several gateways, nobody there, and silence.
 
-use std::sync::Arc;
-
-use control::client::SendServiceClient;
-use parking_lot::Mutex;
+use bus::BusError;
+use bytes::Bytes;
+use control::client::{SendServiceClient, reason};
 use tonic::{Code, Status};
 use wire::{
-    control::{DeliveryLevel, SendReceipt, SendRequest, send_request::Target},
+    control::{DeliveryLevel, Label, SendReceipt, SendRequest, send_request::Target},
     gateway::{
-        Deliver, Delivered, Level, Receipt, command::Command, command_reply::Reply,
-        target::Target as Meant,
+        Delivered, Level, Receipt, command::Command, command_reply::Reply, target::Target as Meant,
     },
 };
 
-use crate::plane::Plane;
+use crate::plane::{Asked, Plane};
 
 fn to_user(user: &str) -> SendRequest {
     SendRequest {
@@ -30,14 +28,14 @@ fn to_connection(id: &str) -> SendRequest {
     }
 }
 
-fn milliseconds(milliseconds: i32) -> Option<prost_types::Duration> {
+pub(crate) fn milliseconds(milliseconds: i32) -> Option<prost_types::Duration> {
     Some(prost_types::Duration {
         seconds: 0,
         nanos: milliseconds * 1_000_000,
     })
 }
 
-fn receipts(receipts: &[(&str, Level)]) -> Option<Reply> {
+pub(crate) fn receipts(receipts: &[(&str, Level)]) -> Option<Reply> {
     let receipts = receipts
         .iter()
         .map(|&(id, level)| Receipt {
@@ -49,12 +47,24 @@ fn receipts(receipts: &[(&str, Level)]) -> Option<Reply> {
 }
 
 /// A gateway where nobody is.
-fn empty(_: Command) -> Option<Reply> {
+pub(crate) fn empty(_: Command) -> Option<Reply> {
     receipts(&[])
 }
 
-fn silent(_: Command) -> Option<Reply> {
+pub(crate) fn silent(_: Command) -> Option<Reply> {
     None
+}
+
+/// The one command that was asked, which must be a Deliver: to whom, what and
+/// how far.
+pub(crate) fn only_deliver(asked: &Asked) -> (Meant, Bytes, Level) {
+    let asked = asked.lock();
+    let [Command::Deliver(deliver)] = &asked[..] else {
+        panic!("one Deliver was expected, not {asked:?}")
+    };
+    let target = deliver.target.clone().and_then(|target| target.target);
+    let target = target.expect("a target");
+    (target, deliver.payload.clone(), deliver.await_level())
 }
 
 async fn send(plane: &Plane, request: SendRequest) -> Result<Vec<SendReceipt>, Status> {
@@ -93,13 +103,8 @@ async fn receipts_of_all_gateways_are_merged() {
 #[tokio::test]
 async fn a_connection_is_asked_of_its_gateway_only() {
     let plane = Plane::start().await;
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let seen = asked.clone();
-    plane.serve_gateway("a", |_| panic!("not this one"));
-    plane.serve_gateway("b", move |command| {
-        seen.lock().push(command);
-        receipts(&[("b.0.1.1", Level::Enqueued)])
-    });
+    let others = plane.serve_gateway("a", empty);
+    let asked = plane.serve_gateway("b", |_| receipts(&[("b.0.1.1", Level::Enqueued)]));
     let receipts = send(&plane, to_connection("b.0.1.1"))
         .await
         .expect("delivered");
@@ -107,47 +112,127 @@ async fn a_connection_is_asked_of_its_gateway_only() {
         summary(&receipts),
         [("b.0.1.1", DeliveryLevel::Enqueued, "")]
     );
-    let asked = std::mem::take(&mut *asked.lock());
-    let [
-        Command::Deliver(Deliver {
-            target: Some(target),
-            payload,
-            await_level,
-        }),
-    ] = &asked[..]
-    else {
-        panic!("one Deliver was expected")
-    };
-    assert_eq!(target.target, Some(Meant::ConnectionId("b.0.1.1".into())));
-    assert_eq!(payload, "hi");
-    assert_eq!(*await_level, i32::from(Level::Enqueued));
+    let (target, payload, level) = only_deliver(&asked);
+    assert_eq!(target, Meant::ConnectionId("b.0.1.1".into()));
+    assert_eq!((payload, level), ("hi".into(), Level::Enqueued));
+    assert!(others.lock().is_empty());
     plane.stop().await;
+}
+
+#[tokio::test]
+async fn only_gateways_that_hold_one_are_asked() {
+    let session = "000000000000000000000000000000ab";
+    let label = Label {
+        name: "tier".into(),
+        value: "gold".into(),
+    };
+    for (holder, target, meant) in [
+        (
+            "alice",
+            Target::User("alice".into()),
+            Meant::User("alice".into()),
+        ),
+        (
+            session,
+            Target::SessionId(session.into()),
+            Meant::SessionId(session.into()),
+        ),
+        (
+            "tier=gold",
+            Target::Label(label.clone()),
+            Meant::Label(wire::gateway::Label {
+                name: "tier".into(),
+                value: "gold".into(),
+            }),
+        ),
+    ] {
+        let plane = Plane::start().await;
+        plane.directory.holders(holder, &["b"]);
+        let others = plane.serve_gateway("a", empty);
+        let asked = plane.serve_gateway("b", |_| receipts(&[("b.0.1.1", Level::Enqueued)]));
+        let request = SendRequest {
+            target: Some(target),
+            ..to_user("")
+        };
+        let receipts = send(&plane, request).await.expect("delivered");
+        assert_eq!(receipts.len(), 1, "{holder}");
+        assert_eq!(only_deliver(&asked).0, meant);
+        assert_eq!(others.lock().len(), 0, "{holder}");
+        plane.stop().await;
+    }
 }
 
 #[tokio::test]
 async fn nobody_there_is_not_found() {
     let plane = Plane::start().await;
-    plane.serve_gateway("a", empty);
-    plane.serve_gateway("b", empty);
-    for request in [
-        to_user("alice"),
-        to_connection("a.0.0.0"),
-        to_connection("elsewhere.0.0.0"),
+    plane.directory.holders("alice", &[]);
+    plane.directory.holders("bob", &["a", "b", "ended"]);
+    let a = plane.serve_gateway("a", empty);
+    let b = plane.serve_gateway("b", empty);
+    for (request, asked) in [
+        // The look-up knows it.
+        (to_user("alice"), [0, 0]),
+        // They left while the look-up was under way, or their gateway ended.
+        (to_user("bob"), [1, 1]),
+        (to_connection("a.0.0.0"), [2, 1]),
+        (to_connection("ended.0.0.0"), [2, 1]),
     ] {
         let status = send(&plane, request.clone()).await.expect_err("nobody");
         assert_eq!(status.code(), Code::NotFound, "{request:?}");
+        assert_eq!(reason(&status).as_deref(), Some("NOT_CONNECTED"));
+        assert_eq!([a.lock().len(), b.lock().len()], asked, "{request:?}");
     }
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn a_look_up_that_fails_never_means_nobody() {
+    let plane = Plane::start().await;
+    let asked = plane.serve_gateway("a", empty);
+    for (error, code) in [
+        (BusError::Unavailable, Code::Unavailable),
+        (BusError::DeadlineExceeded, Code::Unavailable),
+        (BusError::NoTable, Code::Unavailable),
+        (BusError::Overloaded, Code::ResourceExhausted),
+    ] {
+        plane.directory.fails(error);
+        let status = send(&plane, to_user("alice")).await.expect_err("unknown");
+        assert_eq!(status.code(), code);
+    }
+    assert!(asked.lock().is_empty());
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn a_level_that_was_not_reached_in_time_is_told() {
+    let plane = Plane::start().await;
+    let asked = plane.serve_gateway("a", |_| {
+        receipts(&[
+            ("a.0.1.1", Level::Acknowledged),
+            ("a.0.2.1", Level::Written),
+            ("a.0.3.1", Level::Enqueued),
+            ("a.0.4.1", Level::Gone),
+        ])
+    });
+    let mut request = to_user("alice");
+    request.level = DeliveryLevel::Acknowledged.into();
+    let receipts = send(&plane, request).await.expect("delivered");
+    assert_eq!(
+        summary(&receipts),
+        [
+            ("a.0.1.1", DeliveryLevel::Acknowledged, ""),
+            ("a.0.2.1", DeliveryLevel::Written, "timeout"),
+            ("a.0.3.1", DeliveryLevel::Enqueued, "timeout"),
+            ("a.0.4.1", DeliveryLevel::Unspecified, "gone"),
+        ]
+    );
+    assert_eq!(only_deliver(&asked).2, Level::Acknowledged);
     plane.stop().await;
 }
 
 #[tokio::test]
 async fn a_silent_gateway_is_told_from_an_empty_one() {
     let plane = Plane::start().await;
-    let status = send(&plane, to_user("alice"))
-        .await
-        .expect_err("no gateway");
-    assert_eq!(status.code(), Code::Unavailable);
-
     plane.serve_gateway("a", empty);
     plane.serve_gateway("b", silent);
     let mut request = to_user("alice");
@@ -187,8 +272,14 @@ async fn malformed_sends_are_refused() {
     let plane = Plane::start().await;
     let mut nobody = to_user("alice");
     nobody.target = None;
-    let mut acknowledged = to_user("alice");
-    acknowledged.level = DeliveryLevel::Acknowledged.into();
+    let with = |target| SendRequest {
+        target: Some(target),
+        ..to_user("")
+    };
+    let label = Label {
+        name: "ti.er".into(),
+        value: "gold".into(),
+    };
     let mut unknown = to_user("alice");
     unknown.level = 99;
     let mut forever = to_user("alice");
@@ -196,16 +287,17 @@ async fn malformed_sends_are_refused() {
         seconds: 3600,
         nanos: 0,
     });
-    for (request, code) in [
-        (nobody, Code::InvalidArgument),
-        (to_user(""), Code::InvalidArgument),
-        (to_connection("a.b"), Code::InvalidArgument),
-        (unknown, Code::InvalidArgument),
-        (forever, Code::InvalidArgument),
-        (acknowledged, Code::Unimplemented),
+    for request in [
+        nobody,
+        to_user(""),
+        to_connection("a.b"),
+        with(Target::SessionId("ab".into())),
+        with(Target::Label(label)),
+        unknown,
+        forever,
     ] {
         let status = send(&plane, request.clone()).await.expect_err("refused");
-        assert_eq!(status.code(), code, "{request:?}");
+        assert_eq!(status.code(), Code::InvalidArgument, "{request:?}");
     }
     plane.stop().await;
 }

@@ -13,12 +13,14 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 use tonic_reflection::pb::{v1, v1alpha};
+use wire::GatewayId;
 
 use crate::plane::{Plane, config};
 
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "tidegate.control.v1.AuthService",
     "tidegate.control.v1.ConnectionService",
+    "tidegate.control.v1.GatewayService",
     "tidegate.control.v1.PublishService",
     "tidegate.control.v1.SendService",
 ];
@@ -39,7 +41,7 @@ async fn an_address_that_others_can_reach_is_refused() {
         let deps = ControlDeps {
             bus: Arc::new(MemoryBus::new()),
             signer: None,
-            directory: Arc::new(Vec::new()),
+            directory: Arc::new(Vec::<GatewayId>::new()),
         };
         let refused = Control::bind(config, deps).await.expect_err("not loopback");
         assert!(matches!(refused, ControlError::NotLoopback(_)), "{address}");
@@ -109,7 +111,7 @@ async fn reflection_lists_services_and_serves_their_imports() {
     let mut client = ServerReflectionClient::new(plane.connect().await);
     let asked = [
         MessageRequest::ListServices(String::new()),
-        MessageRequest::FileContainingSymbol(SERVICES[3].into()),
+        MessageRequest::FileContainingSymbol(SERVICES[4].into()),
         MessageRequest::FileByFilename("google/protobuf/duration.proto".into()),
         MessageRequest::FileByFilename("google/protobuf/timestamp.proto".into()),
     ];
