@@ -5,7 +5,7 @@ use std::time::Duration;
 use client::Client;
 use control::client::AuthServiceClient;
 use tonic::transport::Channel;
-use wire::control::{IssueTokenRequest, IssueTokenResponse};
+use wire::control::{IssueTokenRequest, IssueTokenResponse, Label};
 
 use super::Failure;
 
@@ -48,7 +48,7 @@ pub(super) struct ClientArgs {
     grpc: GrpcArgs,
 }
 
-/// A user or a connection.
+/// Whose connections are meant.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct TargetArgs {
@@ -59,6 +59,40 @@ pub(super) struct TargetArgs {
     /// This connection
     #[arg(long, value_name = "ID")]
     pub(super) connection: Option<String>,
+
+    /// All connections of this session
+    #[arg(long, value_name = "ID")]
+    pub(super) session: Option<String>,
+}
+
+/// The same, or connections with a label.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct WideTargetArgs {
+    /// All connections of this user
+    #[arg(long)]
+    pub(super) user: Option<String>,
+
+    /// This connection
+    #[arg(long, value_name = "ID")]
+    pub(super) connection: Option<String>,
+
+    /// All connections of this session
+    #[arg(long, value_name = "ID")]
+    pub(super) session: Option<String>,
+
+    /// All connections whose tokens gave them this label
+    #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
+    pub(super) label: Option<Label>,
+}
+
+/// Reads `name=value`; the server says what is wrong with either.
+pub(super) fn label(text: &str) -> Result<Label, &'static str> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok(Label {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    })
 }
 
 /// Reads `90s`, `5m` or `1h 30m`.

@@ -7,6 +7,7 @@ mod config;
 mod connections;
 mod dev;
 mod failure;
+mod gateways;
 mod output;
 mod payload;
 mod publish;
@@ -58,10 +59,16 @@ enum Command {
     Subscribe(subscribe::Args),
     /// Call a route and print the reply
     Request(request::Args),
-    /// Send to a user or to one connection
+    /// Send to a user, a session, one connection or all with a label
     Send(send::Args),
-    /// See who is connected, and disconnect
+    /// Send to everybody
+    Broadcast(send::BroadcastArgs),
+    /// See who is connected, watch, disconnect, subscribe and unsubscribe
     Connections(connections::Args),
+    /// See which gateways there are
+    Gateways(gateways::Args),
+    /// Move a gateway's clients to others and end it
+    Drain(gateways::DrainArgs),
     /// Check and show configurations
     Config(config::Args),
 }
@@ -89,7 +96,10 @@ impl Cli {
             Command::Subscribe(args) => subscribe::run(args, json).await,
             Command::Request(args) => request::run(args, json).await,
             Command::Send(args) => send::run(args, json).await,
+            Command::Broadcast(args) => send::broadcast(args, json).await,
             Command::Connections(args) => connections::run(args, json).await,
+            Command::Gateways(args) => gateways::run(args, json).await,
+            Command::Drain(args) => gateways::drain(args, json).await,
             Command::Config(args) => config::run(&args, json),
         }
     }

@@ -111,6 +111,12 @@ pub(super) fn time(at: SystemTime) -> String {
     humantime::format_rfc3339_millis(at).to_string()
 }
 
+/// The same of what a server says; `-` if it says nothing.
+pub(super) fn timestamp(at: Option<impl TryInto<SystemTime>>) -> String {
+    let at = at.and_then(|at| at.try_into().ok());
+    at.map_or_else(|| "-".to_owned(), time)
+}
+
 /// The same from microseconds since 1970; `-` if there are none.
 pub(super) fn time_us(unix_us: i64) -> String {
     match u64::try_from(unix_us) {

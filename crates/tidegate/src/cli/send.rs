@@ -1,24 +1,39 @@
-//! `tidegate send`.
+//! `tidegate send` and `tidegate broadcast`.
 
 use std::time::Duration;
 
 use clap::ValueEnum;
 use control::client::SendServiceClient;
 use serde_json::json;
-use wire::control::{DeliveryLevel, SendReceipt, SendRequest, send_request};
+use wire::control::{
+    BroadcastRequest, BroadcastResponse, DeliveryLevel, SendReceipt, SendRequest, send_request,
+};
 
 use super::{
     Failure,
-    args::{GrpcArgs, TargetArgs, duration},
-    output,
+    args::{GrpcArgs, WideTargetArgs, duration},
+    output::{self, or_dash},
     payload::PayloadArgs,
 };
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    target: TargetArgs,
+    target: WideTargetArgs,
 
+    #[command(flatten)]
+    message: MessageArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct BroadcastArgs {
+    #[command(flatten)]
+    message: MessageArgs,
+}
+
+/// What is sent, and what counts as sent.
+#[derive(Debug, clap::Args)]
+struct MessageArgs {
     #[command(flatten)]
     payload: PayloadArgs,
 
@@ -40,33 +55,59 @@ enum Level {
     Enqueued,
     /// Each socket took its last byte
     Written,
+    /// Each client confirmed it
+    Acknowledged,
 }
 
 pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
-    let timeout = args
-        .timeout
-        .try_into()
-        .map_err(|_| Failure::usage("that timeout is too long"))?;
+    let Args { target, message } = args;
     let request = SendRequest {
-        target: args.target.into(),
-        payload: args.payload.read()?,
-        level: DeliveryLevel::from(args.level).into(),
-        timeout: Some(timeout),
+        target: target.into(),
+        level: message.level(),
+        timeout: message.timeout()?,
+        payload: message.payload.read()?,
     };
-    let mut client = SendServiceClient::new(args.grpc.connect().await?);
+    let mut client = SendServiceClient::new(message.grpc.connect().await?);
     let receipts = client.send(request).await?.into_inner().receipts;
     for receipt in &receipts {
         print(receipt, json)?;
     }
-    match receipts
-        .iter()
-        .filter(|receipt| !receipt.failure.is_empty())
-        .count()
-    {
+    let failed = receipts.iter().filter(|it| !it.failure.is_empty()).count();
+    all_got_it(failed as u64, receipts.len() as u64)
+}
+
+pub(super) async fn broadcast(args: BroadcastArgs, json: bool) -> Result<(), Failure> {
+    let message = args.message;
+    let request = BroadcastRequest {
+        level: message.level(),
+        timeout: message.timeout()?,
+        payload: message.payload.read()?,
+    };
+    let mut client = SendServiceClient::new(message.grpc.connect().await?);
+    let BroadcastResponse {
+        reached,
+        failed,
+        silent_gateways,
+    } = client.broadcast(request).await?.into_inner();
+    if json {
+        output::line(json!({
+            "reached": reached, "failed": failed, "silent_gateways": silent_gateways,
+        }))?;
+    } else {
+        output::line(format_args!("reached  {reached}\nfailed   {failed}"))?;
+    }
+    if !silent_gateways.is_empty() {
+        let silent = silent_gateways.join(", ");
+        return Err(Failure::failed(format_args!("no answer from {silent}")));
+    }
+    all_got_it(failed, reached + failed)
+}
+
+fn all_got_it(failed: u64, of: u64) -> Result<(), Failure> {
+    match failed {
         0 => Ok(()),
         some => Err(Failure::failed(format_args!(
-            "{some} of {} did not get it",
-            receipts.len()
+            "{some} of {of} did not get it"
         ))),
     }
 }
@@ -82,6 +123,7 @@ fn print(receipt: &SendReceipt, json: bool) -> std::io::Result<()> {
         output::line(json!({ "connection_id": connection_id, "level": level, "failure": failure }))
     } else {
         let outcome = if failure.is_empty() { level } else { failure };
+        let connection_id = or_dash(connection_id);
         output::line(format_args!("{connection_id}  {outcome}"))
     }
 }
@@ -95,6 +137,24 @@ fn word(level: DeliveryLevel) -> &'static str {
     }
 }
 
+// === impl MessageArgs ===
+
+impl MessageArgs {
+    fn level(&self) -> i32 {
+        DeliveryLevel::from(self.level).into()
+    }
+
+    fn timeout<T>(&self) -> Result<Option<T>, Failure>
+    where
+        Duration: TryInto<T>,
+    {
+        let timeout = self.timeout.try_into();
+        timeout
+            .map(Some)
+            .map_err(|_| Failure::usage("that timeout is too long"))
+    }
+}
+
 // === impl Level ===
 
 impl From<Level> for DeliveryLevel {
@@ -102,15 +162,19 @@ impl From<Level> for DeliveryLevel {
         match level {
             Level::Enqueued => Self::Enqueued,
             Level::Written => Self::Written,
+            Level::Acknowledged => Self::Acknowledged,
         }
     }
 }
 
-// === impl TargetArgs ===
+// === impl WideTargetArgs ===
 
-impl From<TargetArgs> for Option<send_request::Target> {
-    fn from(target: TargetArgs) -> Self {
-        let user = target.user.map(send_request::Target::User);
-        user.or(target.connection.map(send_request::Target::ConnectionId))
+impl From<WideTargetArgs> for Option<send_request::Target> {
+    fn from(target: WideTargetArgs) -> Self {
+        use send_request::Target;
+        let user = target.user.map(Target::User);
+        user.or(target.connection.map(Target::ConnectionId))
+            .or(target.session.map(Target::SessionId))
+            .or(target.label.map(Target::Label))
     }
 }

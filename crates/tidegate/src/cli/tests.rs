@@ -49,8 +49,56 @@ fn durations_have_units() {
 fn a_send_has_one_target() {
     assert!(parse("tidegate send --user alice hello").is_ok());
     assert!(parse("tidegate send --connection gw1-0-0-1 hello").is_ok());
+    assert!(parse("tidegate send --session ab hello --level acknowledged").is_ok());
+    let labelled = command("tidegate send --label tier=a=b hello");
+    assert!(
+        labelled.contains(r#"name: "tier", value: "a=b""#),
+        "{labelled}"
+    );
     assert!(parse("tidegate send hello").is_err());
+    assert!(parse("tidegate send --label gold hello").is_err());
     assert!(parse("tidegate send --user alice --connection gw1-0-0-1 hello").is_err());
+    assert!(parse("tidegate send --user alice --label tier=gold hello").is_err());
+    assert!(parse("tidegate broadcast hello --timeout 2s").is_ok());
+    assert!(parse("tidegate broadcast --user alice hello").is_err());
+}
+
+#[test]
+fn connections_are_changed_one_target_at_a_time() {
+    assert!(parse("tidegate connections disconnect --label tier=gold --code 4050").is_ok());
+    assert!(parse("tidegate connections disconnect").is_err());
+    for action in ["subscribe", "unsubscribe"] {
+        assert!(
+            parse(&format!(
+                "tidegate connections {action} room.1 --user alice"
+            ))
+            .is_ok()
+        );
+        assert!(
+            parse(&format!(
+                "tidegate connections {action} room.1 --session ab"
+            ))
+            .is_ok()
+        );
+        assert!(parse(&format!("tidegate connections {action} room.1")).is_err());
+        assert!(parse(&format!("tidegate connections {action} --user alice")).is_err());
+    }
+}
+
+#[test]
+fn filters_of_a_list_go_together_and_those_of_a_count_do_not() {
+    let filters = "--user alice --label tier=gold --gateway gw-1 --channel room.1";
+    assert!(parse(&format!("tidegate connections {filters}")).is_ok());
+    assert!(parse(&format!("tidegate connections list {filters}")).is_ok());
+    assert!(parse("tidegate connections count --label tier=gold").is_ok());
+    assert!(parse("tidegate connections count --label tier=gold --user alice").is_err());
+}
+
+#[test]
+fn a_drain_names_its_gateway() {
+    assert!(parse("tidegate gateways").is_ok());
+    assert!(parse("tidegate drain gw-1").is_ok());
+    assert!(parse("tidegate drain").is_err());
 }
 
 #[test]
