@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hub", &["wire"]),
     ("bus", &["wire"]),
     ("auth", &["wire"]),
-    ("registry", &["bus", "lifecycle", "wire"]),
+    ("registry", &["bus", "wire"]),
     ("client", &["wire"]),
     ("worker", &["bus", "lifecycle", "wire"]),
     ("telemetry", &["lifecycle"]),

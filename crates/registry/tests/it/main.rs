@@ -1,0 +1,5 @@
+//! Gateways that register, and control planes that read and bury, on one bus.
+
+mod burying;
+mod registering;
+mod stage;
