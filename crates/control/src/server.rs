@@ -6,6 +6,7 @@ use auth::Signer;
 use bus::Bus;
 use futures_util::StreamExt;
 use lifecycle::Scope;
+use registry::Reaper;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -67,11 +68,13 @@ pub struct Control {
 
 /// What a control plane works with.
 pub struct ControlDeps {
-    /// The way to gateways and channels.
+    /// The way to gateways and channels, with the registry declared on it
+    /// ([`registry::declare`]).
     pub bus: Arc<dyn Bus>,
     /// Signs tokens; absent: none are issued.
     pub signer: Option<Arc<Signer>>,
-    /// Knows the gateways. A `Vec<GatewayId>` is one.
+    /// Knows who is where: a [`registry::Reader`] of the bus. A `Vec<GatewayId>`
+    /// is one as well, for gateways that do not register.
     pub directory: Arc<dyn Directory>,
 }
 
@@ -123,7 +126,11 @@ impl Control {
     /// Serves until `scope` is cancelled. Then health says NOT_SERVING, streams
     /// end with UNAVAILABLE after the answers to what they took, calls under way
     /// get [`ControlConfig::drain_timeout`], and what is left is cut.
+    ///
+    /// All the while it clears away what dead gateways left in the registry.
     pub async fn run(self, scope: Scope) {
+        let reaper = Reaper::new(self.deps.bus.clone());
+        scope.spawn_cancellable("reaper", reaper.run());
         let health = HealthReporter::new();
         let (shutdown, cut) = (CancellationToken::new(), CancellationToken::new());
         let router = router(&self.config, self.deps, &health, shutdown.clone());

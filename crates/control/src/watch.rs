@@ -18,6 +18,7 @@ use bus::{Bus, BusExt, Message, Pattern, Sink, SubscriptionToken};
 use futures_util::{Stream, task::AtomicWaker};
 use parking_lot::Mutex;
 use prost::Message as _;
+use registry::EVENTS_PATTERN;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Code, Status};
@@ -31,9 +32,6 @@ use crate::{
     metrics::{Call, Method, Open, Watched},
     status::rich,
 };
-
-/// Where gateways, and those who bury them, publish events.
-const EVENTS: &str = "tg.ev.conn.*";
 
 /// Events that wait for one caller. A storm of ten thousand connections comes
 /// within a second or so: who reads at all gets all of it.
@@ -125,7 +123,7 @@ impl Watching {
             reader: AtomicWaker::new(),
             watched: self.watched.clone(),
         });
-        let events = Pattern::new(EVENTS).expect("a pattern");
+        let events = Pattern::new(EVENTS_PATTERN).expect("a pattern");
         let listening = timeout(deadline::DEFAULT, self.bus.listen(events, queue.clone())).await;
         let (token, _) = listening
             .map_err(|_| unavailable("the bus did not subscribe in time"))?

@@ -9,6 +9,7 @@ mod listing;
 mod operating;
 mod plane;
 mod publishing;
+mod registered;
 mod sending;
 mod serving;
 mod streaming;

@@ -8,6 +8,7 @@ use control::{Control, ControlConfig, ControlDeps, Directory};
 use lifecycle::{DrainOutcome, Scope};
 use parking_lot::Mutex;
 use prost::Message as _;
+use registry::Reader;
 use tonic::transport::Channel;
 use wire::{
     GatewayId, SessionId, UserId,
@@ -64,19 +65,40 @@ impl Plane {
         signer: Option<Signer>,
     ) -> Self {
         let memory = Arc::new(MemoryBus::new());
-        let directory = Arc::new(Script::default());
-        directory.knows(&["b", "a"]);
+        let script = Arc::new(Script::default());
+        script.knows(&["b", "a"]);
         let deps = ControlDeps {
             bus: bus.unwrap_or_else(|| memory.clone()),
             signer: signer.map(Arc::new),
-            directory: directory.clone(),
+            directory: script.clone(),
         };
+        Self::run(config, deps, memory, script).await
+    }
+
+    /// A plane that knows what gateways register.
+    pub(crate) async fn start_registered() -> Self {
+        let memory = Arc::new(MemoryBus::new());
+        registry::declare(&*memory).await.expect("in memory");
+        let deps = ControlDeps {
+            bus: memory.clone(),
+            signer: None,
+            directory: Arc::new(Reader::new(memory.clone())),
+        };
+        Self::run(config(), deps, memory, Arc::default()).await
+    }
+
+    async fn run(
+        config: ControlConfig,
+        deps: ControlDeps,
+        bus: Arc<MemoryBus>,
+        directory: Arc<Script>,
+    ) -> Self {
         let scope = Scope::root();
         let control = Control::bind(config, deps).await.expect("a free port");
         let address = control.local_addr();
         scope.spawn("control", control.run(scope.clone()));
         Self {
-            bus: memory,
+            bus,
             directory,
             address,
             scope,
