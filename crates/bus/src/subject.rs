@@ -111,6 +111,32 @@ impl Pattern {
         tokens.next().is_none()
     }
 
+    /// Whether every subject that `other` matches matches this one too.
+    pub(crate) fn includes(&self, other: &Self) -> bool {
+        let mut theirs = other.0.split('.');
+        for own in self.0.split('.') {
+            match (own, theirs.next()) {
+                (">", Some(_)) => return true,
+                ("*", Some(their)) if their != ">" => {}
+                (own, Some(their)) if own == their => {}
+                _ => return false,
+            }
+        }
+        theirs.next().is_none()
+    }
+
+    /// Whether some subject matches both.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        let (mut ours, mut theirs) = (self.0.split('.'), other.0.split('.'));
+        loop {
+            match (ours.next(), theirs.next()) {
+                (None, None) | (Some(">"), Some(_)) | (Some(_), Some(">")) => return true,
+                (Some(own), Some(their)) if own == "*" || their == "*" || own == their => {}
+                _ => return false,
+            }
+        }
+    }
+
     /// The subject, if there is no wildcard in it.
     pub fn as_subject(&self) -> Option<Subject> {
         Subject::new(&self.0).ok()
@@ -164,6 +190,30 @@ mod tests {
                 .expect("valid pattern")
                 .matches(&subject);
             assert_eq!(matched, expected, "{pattern} {subject}");
+        }
+    }
+
+    #[test]
+    fn patterns_compare_by_the_subjects_they_match() {
+        // One, other, whether one includes the other, whether they overlap.
+        let cases = [
+            ("a.b", "a.b", true, true),
+            ("a.*", "a.b", true, true),
+            ("a.b", "a.*", false, true),
+            ("a.>", "a.*.c", true, true),
+            ("a.*", "a.>", false, true),
+            ("a.*", "*.b", false, true),
+            ("a.*", "b.*", false, false),
+            ("a.>", "a", false, false),
+            ("a.b", "a.b.c", false, false),
+            (">", "*.b", true, true),
+            ("*", ">", false, true),
+        ];
+        for (one, other, includes, overlaps) in cases {
+            let [left, right] = [one, other].map(|text| Pattern::new(text).expect("valid"));
+            assert_eq!(left.includes(&right), includes, "{one} {other}");
+            assert_eq!(left.overlaps(&right), overlaps, "{one} {other}");
+            assert_eq!(right.overlaps(&left), overlaps, "{other} {one}");
         }
     }
 
