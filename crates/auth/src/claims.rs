@@ -2,6 +2,7 @@
 //! type is refused, `null` included; claims that we don't know are ignored.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     marker::PhantomData,
     time::{Duration, SystemTime},
@@ -46,7 +47,7 @@ pub(crate) struct Claims {
 }
 
 /// A JSON object and nothing else: serde would read structures from arrays, too.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Object<T>(pub(crate) T);
 
 /// Seconds since 1970, fractions allowed.
@@ -61,8 +62,8 @@ pub(crate) enum Audience {
     Several(Vec<String>),
 }
 
-/// Our claim: lists of patterns, not checked yet.
-#[derive(Debug, Deserialize)]
+/// Our claim: lists of patterns and labels, not checked yet.
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct TgClaim {
     #[serde(default, deserialize_with = "present")]
     pub(crate) subscribe: Option<Vec<String>>,
@@ -70,6 +71,8 @@ pub(crate) struct TgClaim {
     pub(crate) publish: Option<Vec<String>>,
     #[serde(default, deserialize_with = "present")]
     pub(crate) routes: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) labels: Option<BTreeMap<String, String>>,
 }
 
 /// Reads a claim that is there, so that `null` is a wrong type and not absence.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use wire::{Channel, UserId};
 
-use crate::Patterns;
+use crate::{Labels, Patterns};
 
 /// The content of a verified token. Small: a gateway keeps one per connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Identity {
     pub token_id: Option<Box<str>>,
     /// What the token says about channels and routes.
     pub permissions: Permissions,
+    /// What the token calls the connection.
+    pub labels: Labels,
 }
 
 /// What a token says about channels and routes; often nothing.

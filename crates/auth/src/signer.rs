@@ -11,7 +11,7 @@ use jsonwebtoken::EncodingKey;
 use serde::Serialize;
 use wire::UserId;
 
-use crate::{Algorithm, KeyConfig, KeyError, Patterns};
+use crate::{Algorithm, KeyConfig, KeyError, Labels, Patterns};
 
 /// Nobody means more than a century; keeps the arithmetic of dates in range.
 const MAX_LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -37,6 +37,8 @@ pub struct NewToken {
     pub publish: Option<Patterns>,
     /// Routes to call; absent: the token says nothing of it.
     pub routes: Option<Patterns>,
+    /// Labels of connections made with it.
+    pub labels: Labels,
     /// `iss`.
     pub issuer: Option<String>,
     /// `aud`.
@@ -73,6 +75,8 @@ struct TgClaim<'a> {
     publish: Option<&'a Patterns>,
     #[serde(skip_serializing_if = "Option::is_none")]
     routes: Option<&'a Patterns>,
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    labels: &'a Labels,
 }
 
 // === impl Signer ===
@@ -117,6 +121,7 @@ impl Signer {
                 subscribe: token.subscribe.as_ref(),
                 publish: token.publish.as_ref(),
                 routes: token.routes.as_ref(),
+                labels: &token.labels,
             },
         };
         let text = self.sign(format!("{}{}", self.prefix, encode(&claims)));
@@ -156,6 +161,7 @@ impl NewToken {
             subscribe: None,
             publish: None,
             routes: None,
+            labels: Labels::default(),
             issuer: None,
             audience: None,
         }
@@ -166,6 +172,9 @@ impl NewToken {
 
 impl TgClaim<'_> {
     fn is_empty(&self) -> bool {
-        self.subscribe.is_none() && self.publish.is_none() && self.routes.is_none()
+        self.subscribe.is_none()
+            && self.publish.is_none()
+            && self.routes.is_none()
+            && self.labels.is_empty()
     }
 }

@@ -11,8 +11,8 @@ use thiserror::Error;
 use wire::UserId;
 
 use crate::{
-    Algorithm, Identity, KeySet, PatternError, Patterns, Permissions,
-    claims::{Claims, Header, Object, TgClaim},
+    Algorithm, Identity, KeySet, LabelError, Labels, PatternError, Patterns, Permissions,
+    claims::{Claims, Header, Object},
     identity::Grants,
 };
 
@@ -90,6 +90,9 @@ pub enum TokenError {
     /// A list in `tg` is not one of patterns.
     #[error("token has malformed permissions")]
     Permissions(#[source] PatternError),
+    /// `tg.labels` are none.
+    #[error("token has malformed labels")]
+    Labels(#[source] LabelError),
 }
 
 // === impl VerifierConfig ===
@@ -172,15 +175,15 @@ impl Verifier {
         if !claims.jti.as_deref().is_none_or(in_range) {
             return Err(TokenError::TokenId);
         }
-        let permissions = claims
-            .tg
-            .map_or(Ok(Permissions::default()), permissions)
-            .map_err(TokenError::Permissions)?;
+        let Object(claim) = claims.tg.unwrap_or_default();
+        let labels = Labels::new(claim.labels.unwrap_or_default()).map_err(TokenError::Labels)?;
+        let lists = [claim.subscribe, claim.publish, claim.routes];
         Ok(Identity {
             user,
             expires_at,
             token_id: claims.jti,
-            permissions,
+            permissions: permissions(lists).map_err(TokenError::Permissions)?,
+            labels,
         })
     }
 
@@ -225,12 +228,13 @@ impl Verifier {
     }
 }
 
-fn permissions(Object(claim): Object<TgClaim>) -> Result<Permissions, PatternError> {
+fn permissions(lists: [Option<Vec<String>>; 3]) -> Result<Permissions, PatternError> {
     let parse = |texts: Option<Vec<String>>| texts.as_deref().map(Patterns::parse).transpose();
+    let [subscribe, publish, routes] = lists;
     Ok(Permissions::new(Grants {
-        subscribe: parse(claim.subscribe)?,
-        publish: parse(claim.publish)?,
-        routes: parse(claim.routes)?,
+        subscribe: parse(subscribe)?,
+        publish: parse(publish)?,
+        routes: parse(routes)?,
     }))
 }
 
@@ -262,6 +266,7 @@ impl TokenError {
             Self::Issuer => "issuer",
             Self::Audience => "audience",
             Self::Permissions(_) => "permissions",
+            Self::Labels(_) => "labels",
         }
     }
 }

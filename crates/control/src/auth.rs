@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use auth::{NewToken, Patterns, Signer};
+use auth::{Labels, NewToken, Patterns, Signer};
 use tonic::{Code, Request, Response, Status};
 use wire::{
     UserId,
@@ -61,6 +61,8 @@ impl Issuing {
             subscribe: patterns("subscribe", &request.subscribe)?,
             publish: patterns("publish", &request.publish)?,
             routes: None,
+            labels: Labels::new(request.labels.clone())
+                .map_err(|error| invalid("labels", error))?,
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
         };

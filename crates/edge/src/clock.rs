@@ -1,6 +1,7 @@
-//! A coarse clock: read once a turn, told to everything in that turn.
+//! A coarse clock: read once a turn, told to everything in that turn; and time
+//! as the protocols write it.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Time since the shard's start, in ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,4 +61,10 @@ impl Clock {
 pub(crate) fn ticks(duration: Duration) -> u32 {
     let ticks = duration.as_nanos().div_ceil(Clock::TICK.as_nanos());
     u32::try_from(ticks).unwrap_or(u32::MAX)
+}
+
+/// A time as the protocol writes it: milliseconds since the Unix epoch.
+pub(crate) fn unix_ms(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,62 +1,27 @@
-//! Commands of the control plane: taken from the bus, put to the shards,
-//! answered when the last shard has.
+//! Commands of the control plane: taken from the bus, checked, put to the
+//! shards, answered when the last shard has.
+
+mod answer;
+mod query;
 
 use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
+    ops::Range,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use bus::{Handler, Incoming, Responder};
-use parking_lot::Mutex;
 use prost::Message;
 use wire::{
-    ConnectionId,
+    Channel, ConnectionId,
     gateway::{
-        Command, CommandReply, Connection, ConnectionCount, ConnectionPage, Delivered,
-        Disconnected, Receipt, Target, command, command_reply::Reply, target,
+        self, CommandReply, Disconnect, GatewayStatus, Target, command::Command,
+        command_reply::Reply, target,
     },
 };
 
+pub(crate) use self::{answer::Answer, query::Query};
 use crate::{gateway::Gateway, shard::Mail};
-
-/// Connections in a page at most.
-const MAX_PAGE: usize = 1000;
-
-/// The share of the asker's patience after which it is answered: the rest is for
-/// the way back.
-const PATIENCE: f32 = 0.8;
-
-/// A command and the answers it has got so far.
-pub(crate) struct Query {
-    pub(crate) command: command::Command,
-    /// When to answer with what there is: the asker soon stops listening.
-    pub(crate) answer_by: Instant,
-    // A lock: a few shards add their answer, once each.
-    answers: Mutex<Vec<Answer>>,
-    outstanding: AtomicUsize,
-    responder: Mutex<Option<Responder>>,
-}
-
-/// What one shard says to a command.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    Delivered(Vec<Receipt>),
-    Disconnected(u64),
-    /// In order of slot; up to the page size.
-    Page {
-        connections: Vec<(ConnectionId, Connection)>,
-        more: bool,
-    },
-    /// Connections, and a fingerprint for each user.
-    Count {
-        connections: u64,
-        users: Vec<u64>,
-    },
-}
 
 /// Serves the gateway's subject.
 pub(crate) struct CommandHandler(pub(crate) Arc<Gateway>);
@@ -65,33 +30,27 @@ pub(crate) struct CommandHandler(pub(crate) Arc<Gateway>);
 
 impl Handler for CommandHandler {
     fn handle(&self, request: Incoming) {
-        match Command::decode(&*request.payload).map(|command| command.command) {
-            Ok(Some(
-                command::Command::Subscribe(_)
-                | command::Command::Unsubscribe(_)
-                | command::Command::Drain(_)
-                | command::Command::Status(_),
-            )) => fail(request.responder, "not served yet"),
-            Ok(Some(command)) => self.ask(command, request.responder, request.deadline),
-            Ok(None) => fail(request.responder, "unknown command"),
-            Err(_) => fail(request.responder, "malformed command"),
+        let responder = request.responder;
+        match gateway::Command::decode(&*request.payload).map(|command| command.command) {
+            Ok(Some(Command::Drain(_))) => fail(responder, "not served yet"),
+            Ok(Some(Command::Status(_))) => reply(responder, self.status()),
+            Ok(Some(command)) => self.ask(command, responder, request.deadline),
+            Ok(None) => fail(responder, "unknown command"),
+            Err(_) => fail(responder, "malformed command"),
         }
     }
 }
 
 impl CommandHandler {
-    fn ask(&self, command: command::Command, responder: Responder, deadline: Duration) {
-        let shards = match self.shards_for(target(&command)) {
-            Ok(shards) => shards,
+    fn ask(&self, command: Command, responder: Responder, deadline: Duration) {
+        let checked = self.check(&command);
+        let shards = self.shards_for(query::target(&command));
+        let (channel, shards) = match checked.and_then(|channel| Ok((channel, shards?))) {
+            Ok(checked) => checked,
             Err(problem) => return fail(responder, problem),
         };
-        let query = Arc::new(Query {
-            command,
-            answer_by: Instant::now() + deadline.mul_f32(PATIENCE),
-            answers: Mutex::new(Vec::with_capacity(shards.len())),
-            outstanding: AtomicUsize::new(shards.len()),
-            responder: Mutex::new(Some(responder)),
-        });
+        let query = Query::new(command, channel, shards.len(), responder, deadline);
+        let query = Arc::new(query);
         for shard in shards {
             self.0.shards[shard]
                 .mailbox
@@ -99,8 +58,33 @@ impl CommandHandler {
         }
     }
 
+    /// Whether a command can be carried out; gives the channel that it names.
+    fn check(&self, command: &Command) -> Result<Option<Channel>, &'static str> {
+        match command {
+            Command::Subscribe(subscribe) => self.channel(&subscribe.channel).map(Some),
+            Command::Unsubscribe(unsubscribe) => self.channel(&unsubscribe.channel).map(Some),
+            Command::ListConnections(list) if !list.channel.is_empty() => {
+                self.channel(&list.channel).map(Some)
+            }
+            Command::Disconnect(disconnect) => check_close_code(disconnect).map(|()| None),
+            _ => Ok(None),
+        }
+    }
+
+    fn channel(&self, name: &str) -> Result<Channel, &'static str> {
+        let config = &self.0.config;
+        let channel = config
+            .session
+            .channel(name)
+            .map_err(|_| "not a channel name")?;
+        match config.policies.of(&channel) {
+            Some(_) => Ok(channel),
+            None => Err("no such namespace"),
+        }
+    }
+
     /// A connection id names its shard; everything else may be anywhere.
-    fn shards_for(&self, target: Option<&Target>) -> Result<std::ops::Range<usize>, &'static str> {
+    fn shards_for(&self, target: Option<&Target>) -> Result<Range<usize>, &'static str> {
         let all = 0..self.0.shards.len();
         let Some(target::Target::ConnectionId(id)) =
             target.and_then(|target| target.target.as_ref())
@@ -116,132 +100,33 @@ impl CommandHandler {
             Ok(0..1)
         }
     }
-}
 
-// === impl Query ===
-
-impl Query {
-    /// Adds one shard's answer; the last one sends the reply.
-    pub(crate) fn answer(&self, answer: Answer) {
-        self.answers.lock().push(answer);
-        if self.outstanding.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return;
-        }
-        let answers = std::mem::take(&mut *self.answers.lock());
-        let Some(answer) = answers.into_iter().reduce(Answer::and) else {
-            return;
-        };
-        let reply = CommandReply {
-            reply: Some(answer.into_reply(page_size(&self.command))),
-        };
-        let responder = self.responder.lock().take();
-        if let Some(responder) = responder {
-            responder.reply(Ok(reply.encode_to_vec().into()));
-        }
+    fn status(&self) -> Reply {
+        let gateway = &self.0;
+        Reply::GatewayStatus(GatewayStatus {
+            connections: gateway.connections_held() as u64,
+            draining: gateway.draining.load(Ordering::Relaxed),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at_ms: gateway.started_at_ms,
+            channels: gateway.fanout.channels() as u64,
+        })
     }
 }
 
-/// How many connections a page holds.
-pub(crate) fn page_size(command: &command::Command) -> usize {
-    match command {
-        command::Command::ListConnections(list) if list.page_size > 0 => {
-            (list.page_size as usize).min(MAX_PAGE)
-        }
-        _ => MAX_PAGE,
-    }
-}
-
-fn target(command: &command::Command) -> Option<&Target> {
-    match command {
-        command::Command::Deliver(deliver) => deliver.target.as_ref(),
-        command::Command::Disconnect(disconnect) => disconnect.target.as_ref(),
-        command::Command::ListConnections(list) => list.target.as_ref(),
-        command::Command::CountConnections(count) => count.target.as_ref(),
-        command::Command::Subscribe(subscribe) => subscribe.target.as_ref(),
-        command::Command::Unsubscribe(unsubscribe) => unsubscribe.target.as_ref(),
-        command::Command::Drain(_) | command::Command::Status(_) => None,
-    }
-}
-
-// === impl Answer ===
-
-impl Answer {
-    /// Joins the answers of two shards to one command.
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Delivered(mut receipts), Self::Delivered(more)) => {
-                receipts.extend(more);
-                Self::Delivered(receipts)
-            }
-            (Self::Disconnected(count), Self::Disconnected(more)) => {
-                Self::Disconnected(count + more)
-            }
-            (
-                Self::Page {
-                    mut connections,
-                    more,
-                },
-                Self::Page {
-                    connections: others,
-                    more: others_more,
-                },
-            ) => {
-                connections.extend(others);
-                Self::Page {
-                    connections,
-                    more: more || others_more,
-                }
-            }
-            (
-                Self::Count {
-                    connections,
-                    mut users,
-                },
-                Self::Count {
-                    connections: others,
-                    users: other_users,
-                },
-            ) => {
-                users.extend(other_users);
-                Self::Count {
-                    connections: connections + others,
-                    users,
-                }
-            }
-            (first, second) => {
-                unreachable!("one command was answered with {first:?} and {second:?}")
-            }
-        }
-    }
-
-    fn into_reply(self, page_size: usize) -> Reply {
-        match self {
-            Self::Delivered(receipts) => Reply::Delivered(Delivered { receipts }),
-            Self::Disconnected(count) => Reply::Disconnected(Disconnected { count }),
-            Self::Page {
-                mut connections,
-                more,
-            } => {
-                connections.sort_by(|(first, _), (second, _)| first.cmp(second));
-                let more = more || connections.len() > page_size;
-                let connections = connections
-                    .into_iter()
-                    .take(page_size)
-                    .map(|(_, connection)| connection)
-                    .collect();
-                Reply::ConnectionPage(ConnectionPage { connections, more })
-            }
-            Self::Count { connections, users } => {
-                let users = users.into_iter().collect::<HashSet<_>>().len() as u64;
-                Reply::ConnectionCount(ConnectionCount { connections, users })
-            }
-        }
+/// Backends may choose among codes that are not ours, with the verdict that
+/// goes with their range.
+fn check_close_code(disconnect: &Disconnect) -> Result<(), &'static str> {
+    match (disconnect.close_code, disconnect.may_reconnect) {
+        (0, _) | (4050..=4099, false) | (4150..=4199, true) => Ok(()),
+        _ => Err("the close code must be 4050 to 4099, or 4150 to 4199 with may_reconnect"),
     }
 }
 
 fn fail(responder: Responder, problem: &str) {
-    let reply = CommandReply {
-        reply: Some(Reply::Failure(problem.to_owned())),
-    };
+    reply(responder, Reply::Failure(problem.to_owned()));
+}
+
+fn reply(responder: Responder, reply: Reply) {
+    let reply = CommandReply { reply: Some(reply) };
     responder.reply(Ok(reply.encode_to_vec().into()));
 }

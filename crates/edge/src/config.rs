@@ -4,7 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use hub::OutboxLimits;
 use session::SessionConfig;
-use wire::{GatewayId, Subprotocol, client::Limits, websocket::ReaderLimits};
+use wire::{
+    Channel, ChannelError, GatewayId, MAX_CHANNEL_BYTES, Subprotocol, client::Limits,
+    websocket::ReaderLimits,
+};
 
 use crate::namespace::Policies;
 
@@ -85,6 +88,19 @@ impl EdgeConfig {
             limits,
             default_deadline_ms: 0,
         }
+    }
+}
+
+// === impl SessionLimits ===
+
+impl SessionLimits {
+    /// Reads a channel name.
+    pub(crate) fn channel(&self, name: &str) -> Result<Channel, ChannelError> {
+        let max_bytes = match self.max_channel_bytes {
+            0 => MAX_CHANNEL_BYTES,
+            limit => limit as usize,
+        };
+        Channel::parse(name, max_bytes)
     }
 }
 

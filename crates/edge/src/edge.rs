@@ -5,8 +5,9 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::SystemTime,
 };
 
 use auth::Verifier;
@@ -16,6 +17,7 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::{
+    clock::unix_ms,
     command::CommandHandler,
     config::EdgeConfig,
     fanout::{Fanout, MAX_SHARDS},
@@ -101,6 +103,8 @@ impl Edge {
             refusals: Semaphore::new(refusals(config.reserved_descriptors)),
             session_prefix: random_prefix(),
             connections: Arc::default(),
+            draining: AtomicBool::new(false),
+            started_at_ms: unix_ms(SystemTime::now()),
             connection_limit,
             bus,
             verifier,
@@ -174,6 +178,7 @@ fn refusals(reserved: u64) -> usize {
 /// Waits for the end and passes it on to the shards.
 async fn drain(gateway: Arc<Gateway>, commands: SubscriptionToken, scope: Scope) {
     scope.cancelled().await;
+    gateway.draining.store(true, Ordering::Relaxed);
     gateway.bus.unsubscribe(commands);
     tracing::info!(
         connections = gateway.connections.load(Ordering::Relaxed),

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::SystemTime,
 };
@@ -31,6 +31,10 @@ pub(crate) struct Gateway {
     pub(crate) session_prefix: u128,
     /// Connections from accept to their end.
     pub(crate) connections: Arc<AtomicUsize>,
+    /// Set once, when the drain begins.
+    pub(crate) draining: AtomicBool,
+    /// Unix time in milliseconds.
+    pub(crate) started_at_ms: i64,
     /// How many there may be: the configuration's cap, or what descriptors allow.
     pub(crate) connection_limit: usize,
 }
@@ -48,6 +52,12 @@ impl Gateway {
     /// Verifies a token as of now.
     pub(crate) fn verify(&self, token: &str) -> Result<Identity, TokenError> {
         self.verifier.verify(token, SystemTime::now())
+    }
+
+    /// Connections that shards hold.
+    pub(crate) fn connections_held(&self) -> usize {
+        let load = |shard: &ShardHandle| shard.load.load(Ordering::Relaxed);
+        self.shards.iter().map(load).sum()
     }
 
     /// Takes a place on the shard that holds the fewest connections.

@@ -31,7 +31,7 @@ pub enum Action {
     /// Subscribe; answer by [`crate::Established::subscribed`] or
     /// [`crate::Established::subscribe_failed`], once.
     Subscribe {
-        /// Names the operation; never zero.
+        /// Names the operation; zero: the control plane wants it.
         id: u32,
         /// What to subscribe to; permitted.
         channel: Channel,
@@ -43,7 +43,7 @@ pub enum Action {
     /// Unsubscribe; answer by [`crate::Established::unsubscribed`] or
     /// [`crate::Established::unsubscribe_failed`], once.
     Unsubscribe {
-        /// Names the operation; never zero.
+        /// Names the operation; zero: the control plane wants it.
         id: u32,
         /// What to unsubscribe from. The client need not be subscribed to it.
         channel: Channel,

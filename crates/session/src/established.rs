@@ -25,6 +25,7 @@ use crate::{
 };
 
 mod answers;
+mod by_server;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -304,11 +305,15 @@ impl Established {
         if self.waiting.is_subscribing(&channel) {
             return Err(ErrorCode::AlreadySubscribed);
         }
-        match ctx.config.limits.max_subscriptions {
+        self.check_room(ctx.config).map(|()| channel)
+    }
+
+    fn check_room(&self, config: &SessionConfig) -> Result<(), ErrorCode> {
+        match config.limits.max_subscriptions {
             limit if limit != 0 && self.subscriptions >= limit => {
                 Err(ErrorCode::TooManySubscriptions)
             }
-            _ => Ok(channel),
+            _ => Ok(()),
         }
     }
 

@@ -13,15 +13,17 @@ pub(crate) struct Waiting(Option<Box<Contents>>);
 struct Contents {
     /// The rest of one message: nothing is read while there are any.
     events: VecDeque<ClientEvent>,
-    /// Bounded by the window, as each is in flight.
+    /// Bounded by the window, as each is in flight, and (those of the control
+    /// plane) by the limit of subscriptions.
     subscribes: Vec<PendingSubscribe>,
 }
 
 #[derive(Debug)]
 struct PendingSubscribe {
+    /// Zero: the control plane wants it.
     id: u32,
     channel: Channel,
-    /// Id of the Unsubscribe that came meanwhile.
+    /// Id of the Unsubscribe that came meanwhile; zero: the control plane's.
     unsubscribe: Option<u32>,
 }
 
@@ -53,6 +55,27 @@ impl Waiting {
         self.0.get_or_insert_default().subscribes.push(subscribe);
     }
 
+    /// Whether this very subscribe is pending.
+    pub(crate) fn awaits(&self, id: u32, channel: &Channel) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|contents| contents.subscribes.iter().any(|it| it.is(id, channel)))
+    }
+
+    /// Whether a pending Subscribe of the channel will stand. An Unsubscribe of
+    /// the control plane behind it is taken back.
+    pub(crate) fn keep_subscribing(&mut self, channel: &Channel) -> bool {
+        let Some(contents) = &mut self.0 else {
+            return false;
+        };
+        let mut pending = contents.subscribes.iter_mut();
+        let stands = |it: &&mut PendingSubscribe| {
+            it.channel == *channel && matches!(it.unsubscribe, None | Some(0))
+        };
+        let kept = pending.find(stands).map(|it| it.unsubscribe = None);
+        kept.is_some()
+    }
+
     pub(crate) fn is_subscribing(&self, channel: &Channel) -> bool {
         self.0
             .as_ref()
@@ -63,19 +86,27 @@ impl Waiting {
     /// nothing is pending; `Some(false)`: another Unsubscribe is there already.
     pub(crate) fn unsubscribe_later(&mut self, id: u32, channel: &Channel) -> Option<bool> {
         let subscribes = &mut self.0.as_mut()?.subscribes;
-        let pending = subscribes.iter_mut().find(|it| it.channel == *channel)?;
-        let first = pending.unsubscribe.is_none();
-        pending.unsubscribe.get_or_insert(id);
-        Some(first)
+        let mut pending = subscribes.iter_mut().filter(|it| it.channel == *channel);
+        let mut last = pending.next()?;
+        // The control plane may have subscribed anew behind an Unsubscribe.
+        while last.unsubscribe.is_some() {
+            let Some(next) = pending.next() else {
+                return Some(false);
+            };
+            last = next;
+        }
+        last.unsubscribe = Some(id);
+        Some(true)
     }
 
     /// Ends a pending subscribe; gives the Unsubscribe behind it, if there is one.
-    pub(crate) fn end_subscribe(&mut self, id: u32) -> Option<(u32, Channel)> {
+    pub(crate) fn end_subscribe(&mut self, id: u32, channel: &Channel) -> Option<u32> {
         let subscribes = &mut self.0.as_mut()?.subscribes;
-        let index = subscribes.iter().position(|it| it.id == id)?;
-        let ended = subscribes.swap_remove(index);
+        let index = subscribes.iter().position(|it| it.is(id, channel))?;
+        // In order: the control plane may have two of the same channel.
+        let ended = subscribes.remove(index);
         self.free_if_empty();
-        Some((ended.unsubscribe?, ended.channel))
+        ended.unsubscribe
     }
 
     fn free_if_empty(&mut self) {
@@ -89,6 +120,14 @@ impl Waiting {
     }
 }
 
+// === impl PendingSubscribe ===
+
+impl PendingSubscribe {
+    fn is(&self, id: u32, channel: &Channel) -> bool {
+        self.id == id && self.channel == *channel
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,10 +137,10 @@ mod tests {
         let channel = Channel::parse("a", 255).expect("valid");
         let mut waiting = Waiting::default();
         waiting.keep_event(ClientEvent::default());
-        waiting.begin_subscribe(1, channel);
+        waiting.begin_subscribe(1, channel.clone());
         assert_eq!(waiting.next_event(), Some(ClientEvent::default()));
         assert!(waiting.0.is_some());
-        assert_eq!(waiting.end_subscribe(1), None);
+        assert_eq!(waiting.end_subscribe(1, &channel), None);
         assert!(waiting.0.is_none());
     }
 }

@@ -33,6 +33,7 @@ fn message(code: ErrorCode) -> &'static str {
         ErrorCode::UnknownNamespace => "no such namespace",
         ErrorCode::AlreadySubscribed => "already subscribed",
         ErrorCode::NotSubscribed => "not subscribed",
+        ErrorCode::UnsubscribedByServer => "the server ended the subscription",
         ErrorCode::TooManySubscriptions => "too many subscriptions",
         ErrorCode::UnknownRoute => "no such route",
         ErrorCode::NoWorker => "no worker serves this route",

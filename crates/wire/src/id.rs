@@ -46,6 +46,11 @@ pub struct ConnectionId {
 #[error("not a connection id: expected <gateway>.<shard>.<slot>.<generation>")]
 pub struct ConnectionIdError;
 
+/// The text is not a session id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not a session id: expected 32 hexadecimal digits")]
+pub struct SessionIdError;
+
 // === impl GatewayId ===
 
 impl GatewayId {
@@ -95,6 +100,16 @@ impl fmt::Display for UserId {
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = SessionIdError;
+
+    fn from_str(text: &str) -> Result<Self, SessionIdError> {
+        let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let id = u128::from_str_radix(text, 16).ok().filter(|_| digits);
+        id.map(Self).ok_or(SessionIdError)
     }
 }
 
@@ -168,6 +183,15 @@ mod tests {
         };
         assert_eq!(id.to_string(), "gw-1.3.1a2b.7");
         assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    #[test]
+    fn a_session_id_is_32_digits_and_nothing_else() {
+        let id = SessionId(0xab << 96 | 7);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in ["", "7", &"0".repeat(33), &format!("+{}", "0".repeat(31))] {
+            assert_eq!(text.parse::<SessionId>(), Err(SessionIdError), "{text}");
+        }
     }
 
     #[test]

@@ -15,5 +15,7 @@ pub use channel::{Channel, ChannelError, MAX_CHANNEL_BYTES, NamespaceName};
 pub use close::{CloseCause, CloseVerdict, Side};
 pub use error::failure;
 pub use generated::{client, control, gateway};
-pub use id::{ConnectionId, ConnectionIdError, Epoch, GatewayId, Offset, SessionId, UserId};
+pub use id::{
+    ConnectionId, ConnectionIdError, Epoch, GatewayId, Offset, SessionId, SessionIdError, UserId,
+};
 pub use subprotocol::{MalformedMessage, Subprotocol};

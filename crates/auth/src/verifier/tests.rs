@@ -82,8 +82,10 @@ fn an_issued_token_verifies_with_all_it_says() {
         (pair.signing.clone(), pair.signing),
     ] {
         let subscribe = Some(Patterns::parse(&["room.*", "market.>"]).expect("valid"));
+        let labels = Labels::new([("tier", "gold"), ("region", "eu")]).expect("valid");
         let token = NewToken {
             subscribe,
+            labels: labels.clone(),
             audience: Some("games".into()),
             issuer: Some("us".into()),
             ..alice()
@@ -108,6 +110,7 @@ fn an_issued_token_verifies_with_all_it_says() {
             Some(expires_at + Duration::from_secs(3))
         );
         assert!(identity.token_id.is_some());
+        assert_eq!(identity.labels, labels);
         let channel = Channel::parse("market.BTC-USD.trades", 255).expect("valid");
         assert_eq!(identity.may_subscribe(&channel), Permission::Allowed);
         assert_eq!(identity.may_publish(&channel), Permission::Unspecified);
@@ -168,6 +171,9 @@ fn claims_of_the_wrong_type_are_refused() {
         json!({ "tg": { "subscribe": "room.*" } }),
         json!({ "tg": { "publish": [1] } }),
         json!({ "tg": { "routes": null } }),
+        json!({ "tg": { "labels": ["tier"] } }),
+        json!({ "tg": { "labels": { "tier": 1 } } }),
+        json!({ "tg": { "labels": null } }),
     ] {
         assert_eq!(
             refusal(claims.clone()),
@@ -194,6 +200,14 @@ fn each_claim_has_its_refusal() {
         (
             json!({ "tg": { "publish": too_many } }),
             TokenError::Permissions(PatternError::TooMany),
+        ),
+        (
+            json!({ "tg": { "labels": { "a.b": "c" } } }),
+            TokenError::Labels(LabelError::Name),
+        ),
+        (
+            json!({ "tg": { "labels": { "tier": "" } } }),
+            TokenError::Labels(LabelError::Value),
         ),
     ] {
         assert_eq!(refusal(claims.clone()), Some(error), "{claims}");

@@ -34,6 +34,7 @@ async fn an_issued_token_says_what_was_asked_for() {
     let request = IssueTokenRequest {
         lifetime: seconds(60),
         subscribe: vec!["room.>".into()],
+        labels: [("tier".into(), "gold".into())].into(),
         ..token_for("alice")
     };
     let issued = client
@@ -88,7 +89,12 @@ async fn malformed_requests_get_no_token() {
         publish: vec!["a.>.b".into()],
         ..token_for("alice")
     };
+    let label = IssueTokenRequest {
+        labels: [("a.b".into(), "c".into())].into(),
+        ..token_for("alice")
+    };
     for request in [
+        label,
         token_for(""),
         lasting(0),
         lasting(-5),

@@ -3,7 +3,7 @@
 use std::{
     mem,
     sync::atomic::Ordering,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime},
 };
 
 use mio::{Interest, Token};
@@ -17,7 +17,7 @@ use super::{
     member,
     perform::Ending,
 };
-use crate::{front::Verdict, namespace::ConnectionGrants};
+use crate::{clock::unix_ms, front::Verdict, namespace::ConnectionGrants};
 
 /// How a connection begins, by what the front learned.
 struct Beginning {
@@ -121,7 +121,9 @@ impl Shard {
             self.core.gateway.bus.cancel(token);
         }
         if let Some(identity) = &connection.profile.identity {
-            self.core.users.remove(&identity.user, slot_number(slot));
+            let session = connection.profile.session;
+            let directory = &mut self.core.directory;
+            directory.remove(identity, session, slot_number(slot));
         }
         self.core.deliveries.gone(slot_number(slot));
         for channel in self.core.hub.leave(member(slot)) {
@@ -153,7 +155,8 @@ impl Core {
         let Phase::Verifying(verifying) = mem::replace(&mut connection.phase, Phase::Echo) else {
             unreachable!("a verdict is for a connection that waits for one");
         };
-        self.users.insert(identity.user.clone(), slot_number(slot));
+        let session = connection.profile.session;
+        self.directory.insert(&identity, session, slot_number(slot));
         let policies = &self.gateway.config.policies;
         let grants = ConnectionGrants {
             policies,
@@ -208,10 +211,4 @@ fn begin(greeting: Greeted) -> Beginning {
         in_request,
         in_hello,
     }
-}
-
-/// A time as the protocol writes it: milliseconds since the Unix epoch.
-pub(super) fn unix_ms(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -28,17 +28,20 @@ impl Shard {
         self.end(slot, cause.into());
     }
 
-    /// Like [`Self::close`], with a text of the caller's for the client.
-    pub(super) fn close_with(&mut self, slot: usize, cause: CloseCause, message: &str) {
-        self.begin(slot, cause.into(), message);
+    /// Like [`Self::close`], with a code and a text of the caller's for the
+    /// client.
+    pub(super) fn close_with(&mut self, slot: usize, cause: CloseCause, code: u16, message: &str) {
+        self.begin(slot, cause.into(), code, message);
     }
 
     /// Like [`Self::close`], when the session may have told the client already.
     pub(super) fn end(&mut self, slot: usize, ending: Ending) {
-        self.begin(slot, ending, ending.cause.message());
+        let cause = ending.cause;
+        self.begin(slot, ending, cause.code(), cause.message());
     }
 
-    fn begin(&mut self, slot: usize, Ending { cause, told }: Ending, message: &str) {
+    fn begin(&mut self, slot: usize, ending: Ending, code: u16, message: &str) {
+        let Ending { cause, told } = ending;
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
@@ -64,11 +67,11 @@ impl Shard {
             self.core.abandon(&channel);
         }
         if speaks_our_protocol && !told && cause != CloseCause::ClosedByPeer {
-            let event = closing_event(cause, message);
+            let event = closing_event(cause, code, message);
             self.core.hub.send(member(slot), &event, None);
         }
         let mut frame = Vec::new();
-        websocket::close_frame(cause.code(), message, &mut frame);
+        websocket::close_frame(code, message, &mut frame);
         self.core.hub.send_frame(member(slot), frame.into());
     }
 
@@ -93,13 +96,14 @@ impl Shard {
     }
 }
 
-fn closing_event(cause: CloseCause, message: &str) -> ServerEvent {
+fn closing_event(cause: CloseCause, code: u16, message: &str) -> ServerEvent {
     let retry_after_ms = match cause.verdict() {
         CloseVerdict::Reconnect => RETRY_AFTER_MS,
         CloseVerdict::Stay | CloseVerdict::Resume => 0,
     };
     let mut event = session::closing(cause, retry_after_ms);
     if let Some(Event::Closing(closing)) = &mut event.event {
+        closing.close_code = code.into();
         message.clone_into(&mut closing.message);
     }
     event

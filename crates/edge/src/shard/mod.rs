@@ -12,6 +12,8 @@ mod adopt;
 mod channels;
 mod close;
 mod connection;
+mod deliveries;
+mod directory;
 mod mail;
 mod operations;
 mod perform;
@@ -19,8 +21,8 @@ mod post;
 mod query;
 mod receive;
 mod scan;
+mod targets;
 mod transmit;
-mod users;
 
 use std::{io, mem, rc::Rc, sync::Arc, time::Duration};
 
@@ -31,7 +33,8 @@ use slab::Slab;
 
 pub(crate) use self::mail::{Adopted, ConnectionKey, Credential, Greeted, Mail};
 use self::{
-    channels::Channels, connection::Connection, query::Deliveries, scan::Scanner, users::Users,
+    channels::Channels, connection::Connection, deliveries::Deliveries, directory::Directory,
+    scan::Scanner,
 };
 use crate::{
     clock::Clock,
@@ -72,7 +75,7 @@ struct Core {
     /// Where what leaves with one write is put together.
     outgoing: Vec<u8>,
     channels: Channels,
-    users: Users,
+    directory: Directory,
     deliveries: Deliveries,
     actions: Actions,
     clock: Clock,
@@ -108,7 +111,7 @@ impl Seat {
             hub: Hub::new(config.outbox),
             outgoing: Vec::new(),
             channels: Channels::default(),
-            users: Users::new(),
+            directory: Directory::default(),
             deliveries: Deliveries::default(),
             actions: Actions::default(),
             clock: Clock::start(),

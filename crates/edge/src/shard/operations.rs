@@ -32,15 +32,26 @@ impl Core {
             id,
             since,
         };
+        self.listen(slot, connection, channel, waiting);
+    }
+
+    /// Lets the connection in now, or when the channel flows.
+    fn listen(
+        &mut self,
+        slot: usize,
+        connection: &mut Connection,
+        channel: Channel,
+        waiting: Waiting,
+    ) {
         match self.channels.get_mut(&channel) {
-            Some(Local::Live(_)) => return self.enter(slot, connection, &channel, &waiting),
+            Some(Local::Live(_)) => return self.enter(slot, connection, &channel, waiting),
             Some(Local::Joining(others)) => return others.push(waiting),
             None => {}
         }
         match self.gateway.fanout.join(self.index, &channel) {
             Join::Active(entry) => {
                 self.channels.insert_live(channel.clone(), &entry);
-                self.enter(slot, connection, &channel, &waiting);
+                self.enter(slot, connection, &channel, waiting);
             }
             Join::Pending => self.channels.begin(channel, waiting),
         }
@@ -53,10 +64,11 @@ impl Core {
         slot: usize,
         connection: &mut Connection,
         channel: &Channel,
-        waiting: &Waiting,
+        waiting: Waiting,
     ) {
         let Some(Local::Live(live)) = self.channels.get_mut(channel) else {
-            return;
+            // Somebody who entered before left again, as the last one.
+            return self.listen(slot, connection, channel.clone(), waiting);
         };
         let Some(policy) = self.gateway.config.policies.of(channel) else {
             return;
@@ -74,7 +86,10 @@ impl Core {
                 let (verdict, position) = live.entrance(waiting.since.as_ref());
                 session.subscribed(id, channel, verdict, position, alias, &mut self.actions);
             }
-            Err(_) => session.subscribe_failed(id, ErrorCode::AlreadySubscribed, &mut self.actions),
+            Err(_) => {
+                let code = ErrorCode::AlreadySubscribed;
+                session.subscribe_failed(id, channel, code, &mut self.actions);
+            }
         }
     }
 

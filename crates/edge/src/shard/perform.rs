@@ -8,11 +8,10 @@ use wire::{CloseCause, Subprotocol, client::ClientEvent};
 
 use super::{
     Core,
-    adopt::unix_ms,
-    connection::{Connection, Phase},
+    connection::{Connection, Phase, slot_number},
     member,
 };
-use crate::namespace::ConnectionGrants;
+use crate::{clock::unix_ms, namespace::ConnectionGrants};
 
 /// Events in one message. An event takes fifty times as much memory as the two
 /// bytes it can be sent in, and those behind a full window are kept.
@@ -150,8 +149,7 @@ impl Core {
             publish @ Action::Publish { .. } => self.publish(connection.key(slot), publish),
             request @ Action::Request { .. } => self.request(slot, connection, request),
             Action::CancelRequest { id } => self.cancel(connection, id),
-            // Receipts by acknowledgement come with mailboxes.
-            Action::Acked { .. } => {}
+            Action::Acked { up_to } => self.deliveries.acknowledged(slot_number(slot), up_to),
             Action::Close(cause) => return Err(Ending { cause, told: true }),
         }
         Ok(())

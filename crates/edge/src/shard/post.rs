@@ -13,7 +13,7 @@ use wire::{
 
 use super::{
     Shard,
-    channels::Waiting,
+    channels::{Local, Waiting},
     connection::{Connection, Phase},
     mail::{ConnectionKey, Mail},
 };
@@ -161,9 +161,10 @@ impl Shard {
                     .activate(channel, &entry)
                     .unwrap_or_default()
                 {
-                    self.enter(channel, &waiting);
+                    self.enter(channel, waiting);
                 }
-                if self.core.hub.listeners(channel) == 0 {
+                let live = matches!(self.core.channels.get_mut(channel), Some(Local::Live(_)));
+                if live && self.core.hub.listeners(channel) == 0 {
                     // Everybody who waited is gone by now.
                     self.core.abandon(channel);
                 }
@@ -172,14 +173,14 @@ impl Shard {
                 let code = code_of(&error);
                 for waiting in self.core.channels.remove(channel) {
                     self.tell(waiting.connection, |session, actions| {
-                        session.subscribe_failed(waiting.id, code, actions);
+                        session.subscribe_failed(waiting.id, channel, code, actions);
                     });
                 }
             }
         }
     }
 
-    fn enter(&mut self, channel: &Channel, waiting: &Waiting) {
+    fn enter(&mut self, channel: &Channel, waiting: Waiting) {
         let Self {
             connections, core, ..
         } = self;

@@ -85,7 +85,9 @@ impl Shard {
                 Fact::Overflowed { member } => {
                     self.close(member.0 as usize, CloseCause::SlowConsumer)
                 }
-                Fact::Written { receipt, .. } => self.core.deliveries.written(receipt),
+                Fact::Written { member, receipt } => {
+                    self.core.deliveries.written(member.0, receipt)
+                }
             }
             noted = true;
         }

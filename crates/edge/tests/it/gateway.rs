@@ -101,20 +101,33 @@ impl Gateway {
 
     /// Gives a command as the control plane does.
     pub(crate) async fn command(&self, command: command::Command) -> Reply {
+        self.command_within(command, DEADLINE).await
+    }
+
+    /// Gives a command and listens so long for its reply.
+    pub(crate) async fn command_within(
+        &self,
+        command: command::Command,
+        deadline: Duration,
+    ) -> Reply {
         let command = Command {
             command: Some(command),
         };
-        let reply = self.command_bytes(command.encode_to_vec()).await;
+        let reply = self.ask(command.encode_to_vec(), deadline).await;
         let reply = CommandReply::decode(reply).expect("a reply");
         reply.reply.expect("a reply is never empty")
     }
 
     /// Sends anything where commands go.
     pub(crate) async fn command_bytes(&self, payload: impl Into<Bytes>) -> Bytes {
+        self.ask(payload, DEADLINE).await
+    }
+
+    async fn ask(&self, payload: impl Into<Bytes>, deadline: Duration) -> Bytes {
         let request = Request {
             subject: Subject::of_gateway(&gateway_id()),
             payload: payload.into(),
-            deadline: DEADLINE,
+            deadline,
             context: RequestContext::default(),
         };
         let reply = self.bus.ask(request).await;

@@ -22,6 +22,9 @@ impl Established {
     /// Answers [`Action::Subscribe`]: the subscription is in effect from
     /// `position` on (absent: the channel keeps no log). Publications may be
     /// sent after this call, not before.
+    ///
+    /// The answers to subscribes of the control plane, whose id is zero, are
+    /// told apart by their channels.
     pub fn subscribed(
         &mut self,
         id: u32,
@@ -31,38 +34,47 @@ impl Established {
         alias: u32,
         actions: &mut Actions,
     ) {
-        if !self.in_flight.end(id, Operation::Subscribe) {
+        if !self.end_subscribing(id, channel) {
             return;
         }
-        let channel = channel.to_string();
         let subscribed = Subscribed {
             id,
-            channel,
+            channel: channel.to_string(),
             verdict: verdict.into(),
             position,
             alias,
         };
         actions.push(Action::Send(reply::event(Event::Subscribed(subscribed))));
-        if let Some((id, channel)) = self.waiting.end_subscribe(id) {
+        if let Some(id) = self.waiting.end_subscribe(id, channel) {
+            let channel = channel.clone();
             actions.push(Action::Unsubscribe { id, channel });
         }
     }
 
     /// Answers [`Action::Subscribe`]: there is no such subscription, or (with
-    /// [`ErrorCode::AlreadySubscribed`]) it is an earlier one.
-    pub fn subscribe_failed(&mut self, id: u32, code: ErrorCode, actions: &mut Actions) {
-        if !self.in_flight.end(id, Operation::Subscribe) {
+    /// [`ErrorCode::AlreadySubscribed`]) it is an earlier one. A client that did
+    /// not ask is not told.
+    pub fn subscribe_failed(
+        &mut self,
+        id: u32,
+        channel: &Channel,
+        code: ErrorCode,
+        actions: &mut Actions,
+    ) {
+        if !self.end_subscribing(id, channel) {
             return;
         }
         self.forget_subscription();
-        refuse(id, code, actions);
-        let Some((unsubscribe, channel)) = self.waiting.end_subscribe(id) else {
+        if id != 0 {
+            refuse(id, code, actions);
+        }
+        let Some(unsubscribe) = self.waiting.end_subscribe(id, channel) else {
             return;
         };
         if code == ErrorCode::AlreadySubscribed {
             actions.push(Action::Unsubscribe {
                 id: unsubscribe,
-                channel,
+                channel: channel.clone(),
             });
         } else {
             self.unsubscribe_failed(unsubscribe, ErrorCode::NotSubscribed, actions);
@@ -72,7 +84,10 @@ impl Established {
     /// Answers [`Action::Unsubscribe`]: no publication of the channel comes
     /// after this.
     pub fn unsubscribed(&mut self, id: u32, channel: &Channel, alias: u32, actions: &mut Actions) {
-        if self.in_flight.end(id, Operation::Unsubscribe) {
+        if id == 0 {
+            let code = ErrorCode::UnsubscribedByServer;
+            self.unsubscribed_by_server(channel, alias, code, actions);
+        } else if self.in_flight.end(id, Operation::Unsubscribe) {
             self.forget_subscription();
             actions.push(Action::Send(reply::unsubscribed(
                 id,
@@ -90,7 +105,7 @@ impl Established {
         }
     }
 
-    /// The gateway or the control plane ended a live subscription.
+    /// The gateway ended a live subscription by itself.
     pub fn unsubscribed_by_server(
         &mut self,
         channel: &Channel,
@@ -127,6 +142,14 @@ impl Established {
             actions.push(Action::Send(reply::response(id, outcome)));
         } else {
             self.in_flight.end(id, Operation::Cancelled);
+        }
+    }
+
+    /// Frees the id of a pending subscribe, if there is one.
+    fn end_subscribing(&mut self, id: u32, channel: &Channel) -> bool {
+        match id {
+            0 => self.waiting.awaits(0, channel),
+            _ => self.in_flight.end(id, Operation::Subscribe),
         }
     }
 

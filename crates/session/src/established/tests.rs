@@ -1,6 +1,7 @@
 //! Every rule of an established session, one by one: here those of the session
 //! as a whole.
 
+mod by_server;
 mod requests;
 mod subscriptions;
 
@@ -86,8 +87,8 @@ impl Bench {
         })
     }
 
-    fn subscribe_failed(&mut self, id: u32, code: ErrorCode) -> Vec<Action> {
-        self.answer(|session, actions| session.subscribe_failed(id, code, actions))
+    fn subscribe_failed(&mut self, id: u32, name: &str, code: ErrorCode) -> Vec<Action> {
+        self.answer(|session, actions| session.subscribe_failed(id, &channel(name), code, actions))
     }
 
     fn unsubscribed(&mut self, id: u32, name: &str) -> Vec<Action> {

@@ -17,8 +17,10 @@ enum Step {
     Answer(usize, bool),
     /// An answer comes that nobody waits for.
     Stray,
-    /// The control plane ends a subscription.
+    /// The gateway ends a subscription.
     EndSubscription,
+    /// The control plane begins or ends a subscription.
+    ByServer(&'static str, bool),
 }
 
 proptest! {
@@ -63,6 +65,7 @@ fn live_through(steps: impl Iterator<Item = Step>) -> Owner {
             Step::Answer(which, ok) => owner.answer(which, ok),
             Step::Stray => owner.stray_answer(1_000_000),
             Step::EndSubscription => owner.end_subscription(),
+            Step::ByServer(channel, begin) => owner.by_server(channel, begin),
         }
         assert!(owner.session.in_flight() <= WINDOW);
     }
@@ -79,11 +82,15 @@ fn live_through(steps: impl Iterator<Item = Step>) -> Owner {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let answer = (any::<usize>(), any::<bool>()).prop_map(|(which, ok)| Step::Answer(which, ok));
+    let channel = prop::sample::select(vec!["a", "b", "c", "shut"]);
+    let by_server =
+        (channel, any::<bool>()).prop_map(|(channel, begin)| Step::ByServer(channel, begin));
     let step = prop_oneof![
         400 => asked().prop_map(|event| Step::Ask(Some(event))),
         300 => answer,
         30 => Just(Step::Stray),
         30 => Just(Step::EndSubscription),
+        60 => by_server,
         10 => Just(Step::Ask(None)),
         // Closes the session, so that most cases must do without.
         1 => Just(Step::Ask(Some(Asked::Hello(Box::default())))),

@@ -109,14 +109,14 @@ impl Owner {
             Action::Publish { id, .. } => {
                 session.published(id, Err(ErrorCode::Unavailable), actions)
             }
-            Action::Subscribe { id, .. } if !ok => {
-                session.subscribe_failed(id, ErrorCode::Unavailable, actions);
+            Action::Subscribe { id, channel, .. } if !ok => {
+                session.subscribe_failed(id, &channel, ErrorCode::Unavailable, actions);
             }
             Action::Subscribe { id, channel, .. } => {
                 if self.live.insert(channel.clone()) {
                     session.subscribed(id, &channel, Verdict::Fresh, None, 1, actions);
                 } else {
-                    session.subscribe_failed(id, ErrorCode::AlreadySubscribed, actions);
+                    session.subscribe_failed(id, &channel, ErrorCode::AlreadySubscribed, actions);
                 }
             }
             Action::Unsubscribe { id, channel } => {
@@ -138,13 +138,26 @@ impl Owner {
         session.replied(id, Ok(Bytes::new()), actions);
         session.published(id, Ok(Offset(1)), actions);
         session.subscribed(id, &channel, Verdict::Fresh, None, 1, actions);
-        session.subscribe_failed(id, ErrorCode::Unavailable, actions);
+        session.subscribe_failed(id, &channel, ErrorCode::Unavailable, actions);
         session.unsubscribed(id, &channel, 1, actions);
         session.unsubscribe_failed(id, ErrorCode::NotSubscribed, actions);
         assert!(actions.is_empty());
     }
 
-    /// The control plane ends a subscription, if there is one.
+    /// The control plane begins a subscription, if there is none, or ends one.
+    pub(crate) fn by_server(&mut self, channel: &str, begin: bool) {
+        let channel = Channel::parse(channel, 255).expect("valid");
+        let (session, actions) = (&mut self.session, &mut self.actions);
+        if !begin {
+            session.unsubscribe_by_server(&channel, actions);
+        } else if !self.live.contains(&channel) {
+            // Refused at the limit, which changes nothing.
+            let _ = session.subscribe_by_server(&channel, &self.config, actions);
+        }
+        self.resume();
+    }
+
+    /// The gateway ends a subscription, if there is one.
     pub(crate) fn end_subscription(&mut self) {
         if let Some(channel) = self.live.iter().next().cloned() {
             self.live.remove(&channel);

@@ -46,6 +46,14 @@ fn durations_have_units() {
 }
 
 #[test]
+fn labels_are_names_and_values() {
+    let token = command("tidegate token --user alice --label tier=gold --label note=a=b");
+    let labels = r#"labels: [("tier", "gold"), ("note", "a=b")]"#;
+    assert!(token.contains(labels), "{token}");
+    assert!(parse("tidegate token --user alice --label tier").is_err());
+}
+
+#[test]
 fn a_send_has_one_target() {
     assert!(parse("tidegate send --user alice hello").is_ok());
     assert!(parse("tidegate send --connection gw1-0-0-1 hello").is_ok());

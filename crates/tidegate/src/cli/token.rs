@@ -29,6 +29,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATTERN")]
     publish: Vec<String>,
 
+    /// Labels of its connections, e.g. tier=gold; at most 8
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+
     #[command(flatten)]
     grpc: GrpcArgs,
 }
@@ -39,6 +43,7 @@ pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
         lifetime,
         subscribe,
         publish,
+        labels,
         grpc,
     } = args;
     let lifetime = lifetime
@@ -50,7 +55,7 @@ pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
         lifetime,
         subscribe,
         publish,
-        ..IssueTokenRequest::default()
+        labels: labels.into_iter().collect(),
     };
     let issued = grpc.issue_token(request).await?;
     let expires_at = issued
@@ -67,4 +72,10 @@ pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// Reads `name=value`; the control plane says whether it is a label.
+fn label(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }

@@ -92,6 +92,8 @@ pub enum ErrorCode {
     NotSubscribed = 23,
     /// Limits.max_subscriptions is reached.
     TooManySubscriptions = 24,
+    /// The control plane ended the subscription (see Unsubscribed).
+    UnsubscribedByServer = 25,
     /// The route is not in the gateway's allow-list.
     UnknownRoute = 30,
     /// No worker serves the route at the moment.
@@ -134,6 +136,7 @@ impl ErrorCode {
             Self::AlreadySubscribed => "ERROR_CODE_ALREADY_SUBSCRIBED",
             Self::NotSubscribed => "ERROR_CODE_NOT_SUBSCRIBED",
             Self::TooManySubscriptions => "ERROR_CODE_TOO_MANY_SUBSCRIPTIONS",
+            Self::UnsubscribedByServer => "ERROR_CODE_UNSUBSCRIBED_BY_SERVER",
             Self::UnknownRoute => "ERROR_CODE_UNKNOWN_ROUTE",
             Self::NoWorker => "ERROR_CODE_NO_WORKER",
             Self::DeadlineExceeded => "ERROR_CODE_DEADLINE_EXCEEDED",
@@ -163,6 +166,7 @@ impl ErrorCode {
             "ERROR_CODE_ALREADY_SUBSCRIBED" => Some(Self::AlreadySubscribed),
             "ERROR_CODE_NOT_SUBSCRIBED" => Some(Self::NotSubscribed),
             "ERROR_CODE_TOO_MANY_SUBSCRIPTIONS" => Some(Self::TooManySubscriptions),
+            "ERROR_CODE_UNSUBSCRIBED_BY_SERVER" => Some(Self::UnsubscribedByServer),
             "ERROR_CODE_UNKNOWN_ROUTE" => Some(Self::UnknownRoute),
             "ERROR_CODE_NO_WORKER" => Some(Self::NoWorker),
             "ERROR_CODE_DEADLINE_EXCEEDED" => Some(Self::DeadlineExceeded),
@@ -751,6 +755,7 @@ impl ::prost::Name for Welcome {
 /// Answers Subscribe. Publications of the channel come after it, never before.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Subscribed {
+    /// Zero: the client did not ask, the control plane subscribed it.
     #[prost(uint32, tag = "1")]
     pub id: u32,
     #[prost(string, tag = "2")]
@@ -783,7 +788,8 @@ pub struct Unsubscribed {
     pub id: u32,
     #[prost(string, tag = "2")]
     pub channel: ::prost::alloc::string::String,
-    /// Set when the client did not ask for it.
+    /// Set when the client did not ask for it: UNSUBSCRIBED_BY_SERVER if the
+    /// control plane did.
     #[prost(enumeration = "ErrorCode", tag = "3")]
     pub code: i32,
     #[prost(uint32, tag = "4")]

@@ -93,7 +93,7 @@ fn subscriptions_are_limited_live_and_pending_ones_together() {
         [error(3, ErrorCode::TooManySubscriptions)]
     );
     assert_eq!(
-        bench.subscribe_failed(2, ErrorCode::Unavailable),
+        bench.subscribe_failed(2, "open.b", ErrorCode::Unavailable),
         [error(2, ErrorCode::Unavailable)]
     );
     assert_eq!(
@@ -171,7 +171,10 @@ fn an_unsubscribe_behind_a_subscribe_that_fails_gets_an_error() {
         error(1, ErrorCode::Unavailable),
         error(2, ErrorCode::NotSubscribed),
     ];
-    assert_eq!(bench.subscribe_failed(1, ErrorCode::Unavailable), expected);
+    assert_eq!(
+        bench.subscribe_failed(1, "open.a", ErrorCode::Unavailable),
+        expected
+    );
     assert_eq!(
         (bench.session.in_flight(), bench.session.subscriptions()),
         (0, 0)
@@ -193,7 +196,7 @@ fn an_unsubscribe_behind_a_repeated_subscribe_ends_the_earlier_one() {
         },
     ];
     assert_eq!(
-        bench.subscribe_failed(2, ErrorCode::AlreadySubscribed),
+        bench.subscribe_failed(2, "open.a", ErrorCode::AlreadySubscribed),
         expected
     );
     bench.unsubscribed(3, "open.a");

@@ -1,0 +1,101 @@
+//! What shards say to a command, put together to the reply.
+
+use std::collections::HashSet;
+
+use wire::{
+    ConnectionId,
+    gateway::{
+        Changed, Connection, ConnectionCount, ConnectionPage, Delivered, Disconnected, Receipt,
+        command_reply::Reply,
+    },
+};
+
+/// What one shard says to a command, or several did.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Delivered(Vec<Receipt>),
+    Disconnected(u64),
+    /// In order of slot; up to the page size.
+    Page {
+        connections: Vec<(ConnectionId, Connection)>,
+        more: bool,
+    },
+    /// Connections, and a fingerprint for each user.
+    Count {
+        connections: u64,
+        users: Vec<u64>,
+    },
+    /// Subscriptions begun or ended, and refused.
+    Changed(Changed),
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// Joins the answers of two shards to one command.
+    pub(super) fn and(self, other: Self) -> Self {
+        use Answer::{Changed, Count, Delivered, Disconnected, Page};
+        match (self, other) {
+            (Delivered(receipts), Delivered(more)) => Delivered(joined(receipts, more)),
+            (Disconnected(count), Disconnected(more)) => Disconnected(count + more),
+            (
+                Page { connections, more },
+                Page {
+                    connections: others,
+                    more: others_more,
+                },
+            ) => Page {
+                connections: joined(connections, others),
+                more: more || others_more,
+            },
+            (
+                Count { connections, users },
+                Count {
+                    connections: others,
+                    users: other_users,
+                },
+            ) => Count {
+                connections: connections + others,
+                users: joined(users, other_users),
+            },
+            (Changed(mut changed), Changed(more)) => {
+                changed.count += more.count;
+                changed.refused += more.refused;
+                Changed(changed)
+            }
+            (first, second) => {
+                unreachable!("one command was answered with {first:?} and {second:?}")
+            }
+        }
+    }
+
+    pub(super) fn into_reply(self, page_size: usize) -> Reply {
+        match self {
+            Self::Delivered(receipts) => Reply::Delivered(Delivered { receipts }),
+            Self::Disconnected(count) => Reply::Disconnected(Disconnected { count }),
+            Self::Page {
+                mut connections,
+                more,
+            } => {
+                connections.sort_by(|(first, _), (second, _)| first.cmp(second));
+                let more = more || connections.len() > page_size;
+                let connections = connections
+                    .into_iter()
+                    .take(page_size)
+                    .map(|(_, connection)| connection)
+                    .collect();
+                Reply::ConnectionPage(ConnectionPage { connections, more })
+            }
+            Self::Count { connections, users } => {
+                let users = users.into_iter().collect::<HashSet<_>>().len() as u64;
+                Reply::ConnectionCount(ConnectionCount { connections, users })
+            }
+            Self::Changed(changed) => Reply::Changed(changed),
+        }
+    }
+}
+
+fn joined<T>(mut some: Vec<T>, more: Vec<T>) -> Vec<T> {
+    some.extend(more);
+    some
+}

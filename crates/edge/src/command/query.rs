@@ -1,0 +1,100 @@
+//! A command on its way through the shards.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use bus::Responder;
+use parking_lot::Mutex;
+use wire::{
+    Channel,
+    gateway::{Target, command::Command},
+};
+
+use super::{answer::Answer, reply};
+
+/// Connections in a page at most.
+const MAX_PAGE: usize = 1000;
+
+/// The share of the asker's patience after which it is answered: the rest is for
+/// the way back.
+const PATIENCE: f32 = 0.8;
+
+/// A command and the answers it has got so far.
+pub(crate) struct Query {
+    pub(crate) command: Command,
+    /// The channel that the command names, if it names one.
+    pub(crate) channel: Option<Channel>,
+    /// When to answer with what there is: the asker soon stops listening.
+    pub(crate) answer_by: Instant,
+    // A lock: a few shards add their answer, once each.
+    answers: Mutex<Vec<Answer>>,
+    outstanding: AtomicUsize,
+    responder: Mutex<Option<Responder>>,
+}
+
+// === impl Query ===
+
+impl Query {
+    /// A command for so many shards, whose asker listens for `deadline`.
+    pub(super) fn new(
+        command: Command,
+        channel: Option<Channel>,
+        shards: usize,
+        responder: Responder,
+        deadline: Duration,
+    ) -> Self {
+        Self {
+            command,
+            channel,
+            answer_by: Instant::now() + deadline.mul_f32(PATIENCE),
+            answers: Mutex::new(Vec::with_capacity(shards)),
+            outstanding: AtomicUsize::new(shards),
+            responder: Mutex::new(Some(responder)),
+        }
+    }
+
+    /// Which connections are meant.
+    pub(crate) fn target(&self) -> Option<&Target> {
+        target(&self.command)
+    }
+
+    /// How many connections a page holds.
+    pub(crate) fn page_size(&self) -> usize {
+        match &self.command {
+            Command::ListConnections(list) if list.page_size > 0 => {
+                (list.page_size as usize).min(MAX_PAGE)
+            }
+            _ => MAX_PAGE,
+        }
+    }
+
+    /// Adds one shard's answer; the last one sends the reply.
+    pub(crate) fn answer(&self, answer: Answer) {
+        self.answers.lock().push(answer);
+        if self.outstanding.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        let answers = std::mem::take(&mut *self.answers.lock());
+        let Some(answer) = answers.into_iter().reduce(Answer::and) else {
+            return;
+        };
+        let responder = self.responder.lock().take();
+        if let Some(responder) = responder {
+            reply(responder, answer.into_reply(self.page_size()));
+        }
+    }
+}
+
+pub(super) fn target(command: &Command) -> Option<&Target> {
+    match command {
+        Command::Deliver(deliver) => deliver.target.as_ref(),
+        Command::Disconnect(disconnect) => disconnect.target.as_ref(),
+        Command::ListConnections(list) => list.target.as_ref(),
+        Command::CountConnections(count) => count.target.as_ref(),
+        Command::Subscribe(subscribe) => subscribe.target.as_ref(),
+        Command::Unsubscribe(unsubscribe) => unsubscribe.target.as_ref(),
+        Command::Drain(_) | Command::Status(_) => None,
+    }
+}

@@ -1,0 +1,239 @@
+//! Messages to clients that are not of a channel, and what becomes of them.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc, time::Instant};
+
+use wire::{
+    ConnectionId,
+    client::{Direct, ServerEvent, server_event::Event},
+    gateway::{Deliver, Level, Receipt},
+};
+
+use super::{Shard, connection::slot_number, member};
+use crate::command::{Answer, Query};
+
+/// Outcomes that one shard waits for; some 40 MB. Beyond it senders are told
+/// that their messages are enqueued, and no more.
+const MAX_WAITING: usize = 262_144;
+
+/// Deliveries whose senders wait for more than a place in an outbox.
+#[derive(Default)]
+pub(super) struct Deliveries {
+    /// The newest delivery's number. It is the receipt that the hub gives back,
+    /// and the `ack_id` that the client confirms: they grow, so one Ack is for
+    /// a range.
+    last: u64,
+    /// By slot and number.
+    waiting: BTreeMap<(u32, u64), Awaited>,
+    /// When the first of them must be answered, or earlier.
+    due: Option<Instant>,
+}
+
+/// One connection's part of a delivery.
+struct Awaited {
+    id: ConnectionId,
+    reached: Level,
+    pending: Rc<Pending>,
+}
+
+/// A delivery that is answered when its last connection has an outcome; shared
+/// by [`Awaited`] entries of one shard only.
+struct Pending {
+    query: Arc<Query>,
+    awaits: Level,
+    receipts: RefCell<(usize, Vec<Receipt>)>,
+}
+
+impl Shard {
+    /// Sends a message to everybody meant, and answers at once or when it is
+    /// known how far it got.
+    pub(super) fn deliver(&mut self, deliver: &Deliver, query: &Arc<Query>) {
+        let slots = self.targets(query.target());
+        let fits = self.core.can_hold(deliver.payload.len());
+        let awaits = match deliver.await_level() {
+            level @ (Level::Written | Level::Acknowledged) => Some(level),
+            _ => None,
+        };
+        let room = self.core.deliveries.has_room(slots.len());
+        match awaits {
+            Some(level) if fits && room && !slots.is_empty() => {
+                self.deliver_and_wait(deliver, level, query, &slots);
+            }
+            _ => {
+                let event = direct(deliver, None);
+                let receipts = slots.into_iter().map(|slot| {
+                    // What no outbox can hold must not cost the connection.
+                    let taken = fits && self.send_direct(slot, &event, None);
+                    let level = match taken {
+                        true => Level::Enqueued,
+                        false => Level::Refused,
+                    };
+                    receipt_of(&self.id_of(slot), level)
+                });
+                query.answer(Answer::Delivered(receipts.collect()));
+            }
+        }
+    }
+
+    fn deliver_and_wait(
+        &mut self,
+        deliver: &Deliver,
+        awaits: Level,
+        query: &Arc<Query>,
+        slots: &[usize],
+    ) {
+        let pending = Rc::new(Pending {
+            query: query.clone(),
+            awaits,
+            receipts: RefCell::new((slots.len(), Vec::with_capacity(slots.len()))),
+        });
+        for &slot in slots {
+            let id = self.id_of(slot);
+            let number = self.core.deliveries.expect(slot_number(slot), id, &pending);
+            let ack_id = (awaits == Level::Acknowledged).then_some(number);
+            if !self.send_direct(slot, &direct(deliver, ack_id), Some(number)) {
+                let key = (slot_number(slot), number);
+                self.core.deliveries.settle(key, Level::Refused);
+            }
+        }
+    }
+
+    /// Queues an event for a connection; `false` if its outbox refused it, and
+    /// the connection is being closed.
+    fn send_direct(
+        &mut self,
+        slot: usize,
+        event: &ServerEvent,
+        receipt: Option<hub::Receipt>,
+    ) -> bool {
+        let Self {
+            connections, core, ..
+        } = self;
+        core.hub.send(member(slot), event, receipt);
+        let room = core.make_room(slot, &mut connections[slot]);
+        room.map_err(|ending| self.end(slot, ending)).is_ok()
+    }
+
+    fn id_of(&self, slot: usize) -> ConnectionId {
+        let generation = self.connections[slot].generation;
+        self.core.connection_id(slot, generation)
+    }
+}
+
+// === impl Deliveries ===
+
+impl Deliveries {
+    fn has_room(&self, count: usize) -> bool {
+        self.waiting.len() + count <= MAX_WAITING
+    }
+
+    fn expect(&mut self, slot: u32, id: ConnectionId, pending: &Rc<Pending>) -> u64 {
+        self.last += 1;
+        let awaited = Awaited {
+            id,
+            reached: Level::Enqueued,
+            pending: pending.clone(),
+        };
+        self.waiting.insert((slot, self.last), awaited);
+        let answer_by = pending.query.answer_by;
+        self.due = Some(self.due.map_or(answer_by, |due| due.min(answer_by)));
+        self.last
+    }
+
+    /// The socket in `slot` took the last byte.
+    pub(super) fn written(&mut self, slot: u32, receipt: hub::Receipt) {
+        let key = (slot, receipt);
+        if let Some(awaited) = self.waiting.get_mut(&key) {
+            awaited.reached = Level::Written;
+            if awaited.pending.awaits == Level::Written {
+                self.settle(key, Level::Written);
+            }
+        }
+    }
+
+    /// The client confirmed everything up to a number.
+    pub(super) fn acknowledged(&mut self, slot: u32, up_to: u64) {
+        self.settle_range(
+            slot,
+            up_to,
+            |awaited| awaited.pending.awaits == Level::Acknowledged,
+            Level::Acknowledged,
+        );
+    }
+
+    /// A connection ended; what it had not written or confirmed will never be.
+    pub(super) fn gone(&mut self, slot: u32) {
+        self.settle_range(slot, u64::MAX, |_| true, Level::Gone);
+    }
+
+    /// Answers deliveries that have waited long enough with the levels reached.
+    pub(super) fn expire(&mut self) {
+        let Some(due) = self.due else {
+            return;
+        };
+        let now = Instant::now();
+        if now < due {
+            return;
+        }
+        let late = |_: &_, awaited: &mut Awaited| awaited.pending.query.answer_by <= now;
+        for (_, awaited) in self.waiting.extract_if(.., late) {
+            let reached = awaited.reached;
+            awaited.settle(reached);
+        }
+        let answer_by = |awaited: &Awaited| awaited.pending.query.answer_by;
+        self.due = self.waiting.values().map(answer_by).min();
+    }
+
+    fn settle(&mut self, key: (u32, u64), level: Level) {
+        if let Some(awaited) = self.waiting.remove(&key) {
+            awaited.settle(level);
+        }
+    }
+
+    fn settle_range(
+        &mut self,
+        slot: u32,
+        up_to: u64,
+        which: impl Fn(&Awaited) -> bool,
+        level: Level,
+    ) {
+        let range = (slot, 0)..=(slot, up_to);
+        let meant = |_: &_, awaited: &mut Awaited| which(awaited);
+        for (_, awaited) in self.waiting.extract_if(range, meant) {
+            awaited.settle(level);
+        }
+    }
+}
+
+// === impl Awaited ===
+
+impl Awaited {
+    fn settle(self, level: Level) {
+        let mut receipts = self.pending.receipts.borrow_mut();
+        receipts.0 -= 1;
+        receipts.1.push(receipt_of(&self.id, level));
+        if receipts.0 == 0 {
+            let all = std::mem::take(&mut receipts.1);
+            drop(receipts);
+            self.pending.query.answer(Answer::Delivered(all));
+        }
+    }
+}
+
+fn direct(deliver: &Deliver, ack_id: Option<u64>) -> ServerEvent {
+    let direct = Direct {
+        payload: deliver.payload.clone(),
+        needs_ack: ack_id.is_some(),
+        ack_id: ack_id.unwrap_or_default(),
+        ..Direct::default()
+    };
+    ServerEvent {
+        event: Some(Event::Direct(direct)),
+    }
+}
+
+fn receipt_of(id: &ConnectionId, level: Level) -> Receipt {
+    Receipt {
+        connection_id: id.to_string(),
+        level: level.into(),
+    }
+}
