@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
-use wire::control::IssueTokenRequest;
+use wire::control::{IssueTokenRequest, Label};
 
 use super::{
     Failure,
-    args::{GrpcArgs, duration},
+    args::{GrpcArgs, duration, label},
     output,
 };
 
@@ -31,7 +31,7 @@ pub(super) struct Args {
 
     /// Labels of its connections, e.g. tier=gold; at most 8
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
-    labels: Vec<(String, String)>,
+    labels: Vec<Label>,
 
     #[command(flatten)]
     grpc: GrpcArgs,
@@ -55,7 +55,10 @@ pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
         lifetime,
         subscribe,
         publish,
-        labels: labels.into_iter().collect(),
+        labels: labels
+            .into_iter()
+            .map(|label| (label.name, label.value))
+            .collect(),
     };
     let issued = grpc.issue_token(request).await?;
     let expires_at = issued
@@ -72,10 +75,4 @@ pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
         ));
     }
     Ok(())
-}
-
-/// Reads `name=value`; the control plane says whether it is a label.
-fn label(text: &str) -> Result<(String, String), &'static str> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
