@@ -143,18 +143,17 @@ impl Receipts {
         }
     }
 
-    pub(crate) fn count(&self, receipts: &[SendReceipt]) {
-        for receipt in receipts {
-            let counter = match (&*receipt.failure, receipt.level()) {
-                ("timeout", _) => &self.timeout,
-                ("gone", _) => &self.gone,
-                ("", DeliveryLevel::Enqueued) => &self.enqueued,
-                ("", DeliveryLevel::Written) => &self.written,
-                ("", DeliveryLevel::Acknowledged) => &self.acknowledged,
-                _ => &self.refused,
-            };
-            counter.increment(1);
-        }
+    /// Counts so many connections with this receipt.
+    pub(crate) fn count(&self, receipt: &SendReceipt, connections: u64) {
+        let counter = match (&*receipt.failure, receipt.level()) {
+            ("timeout", _) => &self.timeout,
+            ("gone", _) => &self.gone,
+            ("", DeliveryLevel::Enqueued) => &self.enqueued,
+            ("", DeliveryLevel::Written) => &self.written,
+            ("", DeliveryLevel::Acknowledged) => &self.acknowledged,
+            _ => &self.refused,
+        };
+        counter.increment(connections);
     }
 }
 

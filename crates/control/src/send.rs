@@ -10,7 +10,9 @@ use wire::{
         BroadcastRequest, BroadcastResponse, DeliveryLevel, SendReceipt, SendRequest, SendResponse,
         send_request::Target,
     },
-    gateway::{Deliver, Delivered, Level, Receipt, command::Command, command_reply::Reply},
+    gateway::{
+        Deliver, Delivered, Level, LevelCount, Receipt, command::Command, command_reply::Reply,
+    },
 };
 
 use crate::{
@@ -64,7 +66,9 @@ impl Sending {
         let send = Checked::new(meant, request.payload, level, timeout, &metadata)?;
         let answers = self.ask(&send).await?;
         let response = merge(&send, answers)?;
-        self.receipts.count(&response.receipts);
+        for receipt in &response.receipts {
+            self.receipts.count(receipt, 1);
+        }
         Ok(response)
     }
 
@@ -84,12 +88,18 @@ impl Sending {
                 response.silent_gateways.push(gateway.to_string());
                 continue;
             };
-            let receipts = delivered.receipts.into_iter();
-            let receipts: Vec<_> = receipts.map(|receipt| send.receipt(receipt)).collect();
-            self.receipts.count(&receipts);
-            let failed = receipts.iter().filter(|receipt| failed(receipt)).count();
-            response.failed += failed as u64;
-            response.reached += (receipts.len() - failed) as u64;
+            for LevelCount { level, connections } in delivered.counts {
+                let connection_id = String::new();
+                let receipt = send.receipt(Receipt {
+                    connection_id,
+                    level,
+                });
+                self.receipts.count(&receipt, connections);
+                match &*receipt.failure {
+                    "" => response.reached += connections,
+                    _ => response.failed += connections,
+                }
+            }
         }
         Ok(response)
     }
@@ -173,10 +183,6 @@ fn never_sent(answers: &[Answer<Delivered>]) -> Result<(), Status> {
         }) if answers.iter().all(unreachable) => Err(error.status(gateway)),
         _ => Ok(()),
     }
-}
-
-fn failed(receipt: &SendReceipt) -> bool {
-    !receipt.failure.is_empty()
 }
 
 /// Nothing is known of the connection, or of all at a gateway.

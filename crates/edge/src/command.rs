@@ -44,7 +44,7 @@ impl Handler for CommandHandler {
 impl CommandHandler {
     fn ask(&self, command: Command, responder: Responder, deadline: Duration) {
         let checked = self.check(&command);
-        let shards = self.shards_for(query::target(&command));
+        let shards = self.shards_for(query::meant(&command));
         let (channel, shards) = match checked.and_then(|channel| Ok((channel, shards?))) {
             Ok(checked) => checked,
             Err(problem) => return fail(responder, problem),

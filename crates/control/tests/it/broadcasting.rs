@@ -5,13 +5,24 @@ use control::client::SendServiceClient;
 use tonic::{Code, Status};
 use wire::{
     control::{BroadcastRequest, BroadcastResponse, DeliveryLevel},
-    gateway::{Level, target::Target as Meant},
+    gateway::{Delivered, Level, LevelCount, command_reply::Reply, target::Target as Meant},
 };
 
 use crate::{
     plane::Plane,
-    sending::{empty, milliseconds, only_deliver, receipts, silent},
+    sending::{empty, milliseconds, only_deliver, silent},
 };
+
+fn counts(counts: &[(Level, u64)]) -> Option<Reply> {
+    let counts = counts.iter().map(|&(level, connections)| LevelCount {
+        level: level.into(),
+        connections,
+    });
+    Some(Reply::Delivered(Delivered {
+        receipts: Vec::new(),
+        counts: counts.collect(),
+    }))
+}
 
 async fn broadcast(plane: &Plane) -> Result<BroadcastResponse, Status> {
     let mut client = SendServiceClient::new(plane.connect().await);
@@ -27,18 +38,18 @@ async fn broadcast(plane: &Plane) -> Result<BroadcastResponse, Status> {
 async fn connections_are_counted_by_whether_they_got_it() {
     let plane = Plane::start().await;
     plane.directory.knows(&["a", "b", "ended"]);
-    let asked = plane.serve_gateway("a", |_| {
-        receipts(&[("a.0.1.1", Level::Written), ("a.0.2.1", Level::Written)])
-    });
+    let asked = plane.serve_gateway("a", |_| counts(&[(Level::Written, 20_000)]));
     plane.serve_gateway("b", |_| {
-        receipts(&[
-            ("b.0.1.1", Level::Written),
-            ("b.0.2.1", Level::Enqueued),
-            ("b.0.3.1", Level::Gone),
+        counts(&[
+            (Level::Written, 7),
+            (Level::Acknowledged, 1),
+            (Level::Enqueued, 2),
+            (Level::Gone, 3),
+            (Level::Refused, 4),
         ])
     });
     let response = broadcast(&plane).await.expect("sent");
-    assert_eq!((response.reached, response.failed), (3, 2));
+    assert_eq!((response.reached, response.failed), (20_008, 9));
     assert!(response.silent_gateways.is_empty(), "one of them has ended");
     let everybody = (Meant::Everybody(true), "hi".into(), Level::Written);
     assert_eq!(only_deliver(&asked), everybody);
@@ -48,7 +59,7 @@ async fn connections_are_counted_by_whether_they_got_it() {
 #[tokio::test]
 async fn silent_gateways_are_named() {
     let plane = Plane::start().await;
-    plane.serve_gateway("a", |_| receipts(&[("a.0.1.1", Level::Written)]));
+    plane.serve_gateway("a", |_| counts(&[(Level::Written, 1)]));
     plane.serve_gateway("b", silent);
     let response = broadcast(&plane).await.expect("sent by a");
     assert_eq!((response.reached, response.failed), (1, 0));

@@ -43,7 +43,10 @@ pub(crate) fn receipts(receipts: &[(&str, Level)]) -> Option<Reply> {
             level: level.into(),
         })
         .collect();
-    Some(Reply::Delivered(Delivered { receipts }))
+    Some(Reply::Delivered(Delivered {
+        receipts,
+        counts: Vec::new(),
+    }))
 }
 
 /// A gateway where nobody is.

@@ -1,14 +1,16 @@
 //! What shards say to a command, put together to the reply.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use wire::{
     ConnectionId,
     gateway::{
-        Changed, Connection, ConnectionCount, ConnectionPage, Delivered, Disconnected, Receipt,
-        command_reply::Reply,
+        Changed, Connection, ConnectionCount, ConnectionPage, Delivered, Disconnected, LevelCount,
+        Receipt, command_reply::Reply,
     },
 };
+
+use super::query::Query;
 
 /// What one shard says to a command, or several did.
 #[derive(Debug)]
@@ -69,14 +71,19 @@ impl Answer {
         }
     }
 
-    pub(super) fn into_reply(self, page_size: usize) -> Reply {
+    pub(super) fn into_reply(self, query: &Query) -> Reply {
         match self {
-            Self::Delivered(receipts) => Reply::Delivered(Delivered { receipts }),
+            Self::Delivered(receipts) => Reply::Delivered(if query.is_for_everybody() {
+                counted(&receipts)
+            } else {
+                named(receipts)
+            }),
             Self::Disconnected(count) => Reply::Disconnected(Disconnected { count }),
             Self::Page {
                 mut connections,
                 more,
             } => {
+                let page_size = query.page_size();
                 connections.sort_by(|(first, _), (second, _)| first.cmp(second));
                 let more = more || connections.len() > page_size;
                 let connections = connections
@@ -92,6 +99,25 @@ impl Answer {
             }
             Self::Changed(changed) => Reply::Changed(changed),
         }
+    }
+}
+
+fn named(receipts: Vec<Receipt>) -> Delivered {
+    let counts = Vec::new();
+    Delivered { receipts, counts }
+}
+
+/// The same in a few bytes, however many they are.
+fn counted(receipts: &[Receipt]) -> Delivered {
+    let mut connections = BTreeMap::<i32, u64>::new();
+    for receipt in receipts {
+        *connections.entry(receipt.level).or_default() += 1;
+    }
+    let counts = connections.into_iter();
+    let counts = counts.map(|(level, connections)| LevelCount { level, connections });
+    Delivered {
+        receipts: Vec::new(),
+        counts: counts.collect(),
     }
 }
 

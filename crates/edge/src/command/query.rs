@@ -9,7 +9,7 @@ use bus::Responder;
 use parking_lot::Mutex;
 use wire::{
     Channel,
-    gateway::{Target, command::Command},
+    gateway::{Target, command::Command, target},
 };
 
 use super::{answer::Answer, reply};
@@ -57,7 +57,13 @@ impl Query {
 
     /// Which connections are meant.
     pub(crate) fn target(&self) -> Option<&Target> {
-        target(&self.command)
+        meant(&self.command)
+    }
+
+    /// Whether every connection is meant, so that none need be named.
+    pub(super) fn is_for_everybody(&self) -> bool {
+        let target = self.target().and_then(|target| target.target.as_ref());
+        matches!(target, Some(target::Target::Everybody(_)))
     }
 
     /// How many connections a page holds.
@@ -82,12 +88,12 @@ impl Query {
         };
         let responder = self.responder.lock().take();
         if let Some(responder) = responder {
-            reply(responder, answer.into_reply(self.page_size()));
+            reply(responder, answer.into_reply(self));
         }
     }
 }
 
-pub(super) fn target(command: &Command) -> Option<&Target> {
+pub(super) fn meant(command: &Command) -> Option<&Target> {
     match command {
         Command::Deliver(deliver) => deliver.target.as_ref(),
         Command::Disconnect(disconnect) => disconnect.target.as_ref(),

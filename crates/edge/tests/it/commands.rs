@@ -14,8 +14,8 @@ use wire::{
     UserId,
     gateway::{
         CommandReply, Connection, ConnectionCount, ConnectionPage, CountConnections, Deliver,
-        Disconnect, GatewayStatus, Label, Level, ListConnections, Receipt, Status, Target,
-        command::Command, command_reply::Reply, target,
+        Delivered, Disconnect, GatewayStatus, Label, Level, ListConnections, Receipt, Status,
+        Target, command::Command, command_reply::Reply, target,
     },
 };
 
@@ -58,13 +58,17 @@ async fn welcomed(gateway: &Gateway, user: &str) -> (RawClient, String, String) 
 }
 
 async fn deliver(gateway: &Gateway, target: Option<Target>, await_level: Level) -> Vec<Receipt> {
+    delivered(gateway, target, await_level).await.receipts
+}
+
+async fn delivered(gateway: &Gateway, target: Option<Target>, await_level: Level) -> Delivered {
     let deliver = Deliver {
         target,
         payload: "direct".into(),
         await_level: await_level.into(),
     };
     match gateway.command(Command::Deliver(deliver)).await {
-        Reply::Delivered(delivered) => delivered.receipts,
+        Reply::Delivered(delivered) => delivered,
         other => panic!("unexpected {other:?}"),
     }
 }

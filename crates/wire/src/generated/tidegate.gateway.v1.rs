@@ -150,11 +150,16 @@ impl ::prost::Name for Deliver {
         "/tidegate.gateway.v1.Deliver".into()
     }
 }
-/// What became of a Deliver.
+/// What became of a Deliver. To everybody it counts, because a bus carries no
+/// message with a name for each of a hundred thousand connections.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Delivered {
+    /// One for each target; none if everybody was meant.
     #[prost(message, repeated, tag = "1")]
     pub receipts: ::prost::alloc::vec::Vec<Receipt>,
+    /// Connections by the level that they reached, if everybody was meant.
+    #[prost(message, repeated, tag = "2")]
+    pub counts: ::prost::alloc::vec::Vec<LevelCount>,
 }
 impl ::prost::Name for Delivered {
     const NAME: &'static str = "Delivered";
@@ -164,6 +169,24 @@ impl ::prost::Name for Delivered {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/tidegate.gateway.v1.Delivered".into()
+    }
+}
+/// How many connections are at a level.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LevelCount {
+    #[prost(enumeration = "Level", tag = "1")]
+    pub level: i32,
+    #[prost(uint64, tag = "2")]
+    pub connections: u64,
+}
+impl ::prost::Name for LevelCount {
+    const NAME: &'static str = "LevelCount";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.LevelCount".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.LevelCount".into()
     }
 }
 /// One connection's answer.

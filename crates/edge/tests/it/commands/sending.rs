@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hub::OutboxLimits;
 use testkit::ack;
+use wire::gateway::LevelCount;
 
 use super::*;
 
@@ -56,18 +57,27 @@ async fn connections_and_sessions_can_be_meant_alone() {
         1
     );
     two.direct().await;
-    assert_eq!(
-        deliver(
-            &gateway,
-            to(target::Target::Everybody(true)),
-            Level::Written
-        )
-        .await
-        .len(),
-        2
-    );
-    one.direct().await;
-    two.direct().await;
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn what_everybody_gets_is_counted_and_not_named() {
+    let gateway = Gateway::start(|config| config.shards = 3).await;
+    let everybody = || to(target::Target::Everybody(true));
+    let nobody = delivered(&gateway, everybody(), Level::Written).await;
+    assert_eq!(nobody, Delivered::default());
+    let (mut one, ..) = welcomed(&gateway, "alice").await;
+    let (mut two, ..) = welcomed(&gateway, "bob").await;
+    for level in [Level::Enqueued, Level::Written] {
+        let all = delivered(&gateway, everybody(), level).await;
+        let count = LevelCount {
+            level: level.into(),
+            connections: 2,
+        };
+        assert_eq!((all.receipts, all.counts), (Vec::new(), vec![count]));
+        one.direct().await;
+        two.direct().await;
+    }
     gateway.finish().await;
 }
 
