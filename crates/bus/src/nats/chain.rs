@@ -20,9 +20,10 @@ use wire::Offset;
 
 use super::{
     chain_heads::Heads,
-    log::{LogStream, Logs, Signal},
+    log::{Logs, Signal},
     log_api,
     log_message::{self, Stamp},
+    log_stream::LogStream,
 };
 use crate::{
     port::{BusError, Position, Sink},
@@ -207,6 +208,7 @@ impl Chain {
             return;
         };
         self.heads.set(&subject, at);
+        self.log.reach(at);
         let message = log_message::stored(headers, &message.payload, subject, (at, previous));
         self.sink.deliver(&message);
     }

@@ -1,19 +1,24 @@
 //! Reading a log: direct gets, page by page, from any replica.
 //!
+//! With several replicas the one that answers may be behind. What was read is
+//! compared with the subject's tail, which is not behind what this process
+//! knows, and the rest is read as well.
+//!
 //! A batch does not tell which message came before its first one. So a read
 //! after an offset begins *at* it: if it is still there, the chain is whole.
 //! If it is not, the log's other limits tell whether something between may
 //! have gone; then the first message names the sequence right before itself,
 //! which the reader has not seen: a break, rather than a gap unnoticed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use wire::Offset;
 
 use super::{
-    log::{LogStream, Logs},
+    log::Logs,
     log_api,
     log_message::{self, Stamp},
+    log_stream::LogStream,
 };
 use crate::{
     port::{BusError, Done, HistoryPage, HistoryRead, Message, Position},
@@ -23,7 +28,12 @@ use crate::{
 /// Messages in one batch.
 const BATCH: usize = 256;
 
+/// Waiting for a replica that is not behind, twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LAST_PAUSE: Duration = Duration::from_millis(512);
+
 /// One read, so far.
+#[derive(Default)]
 struct Reading {
     messages: Vec<Message>,
     /// The message at the offset to read after is still there.
@@ -47,7 +57,9 @@ impl Logs {
 
     async fn read(&self, log: &LogStream, read: &HistoryRead) -> Result<HistoryPage, BusError> {
         let epoch = log.identity().epoch;
-        let mut reading = self.read_batches(log, read).await?;
+        let mut reading = Reading::default();
+        self.read_batches(log, read, &mut reading).await?;
+        self.read_rest(log, read, &mut reading).await?;
         if !reading.anchored {
             self.mark_break(log, read, &mut reading).await?;
         }
@@ -68,13 +80,17 @@ impl Logs {
         })
     }
 
-    async fn read_batches(&self, log: &LogStream, read: &HistoryRead) -> Result<Reading, BusError> {
-        let mut reading = Reading {
-            messages: Vec::new(),
-            anchored: false,
-            pending: 0,
-        };
-        let mut from = read.after.0;
+    /// Reads on until the log's end, or the limit.
+    async fn read_batches(
+        &self,
+        log: &LogStream,
+        read: &HistoryRead,
+        reading: &mut Reading,
+    ) -> Result<(), BusError> {
+        let mut from = reading
+            .messages
+            .last()
+            .map_or(read.after.0, |last| last.offset.0 + 1);
         loop {
             let wanted = read.limit - reading.messages.len();
             // One more, for the message at the offset to read after.
@@ -86,9 +102,29 @@ impl Logs {
             let whole = reading.pending == 0 || reading.messages.len() >= read.limit;
             match last {
                 Some(last) if !whole => from = last + 1,
-                _ => return Ok(reading),
+                _ => return Ok(()),
             }
         }
+    }
+
+    /// Reads what a replica that was behind did not have.
+    async fn read_rest(
+        &self,
+        log: &LogStream,
+        read: &HistoryRead,
+        reading: &mut Reading,
+    ) -> Result<(), BusError> {
+        if self.streams.replicas == 1 || reading.pending > 0 {
+            return Ok(());
+        }
+        let tail = self.tail(log, read.subject.clone()).await?.unwrap_or(0);
+        let mut pause = FIRST_PAUSE;
+        while reading.pending == 0 && reading.end(read) < tail && pause <= LAST_PAUSE {
+            self.read_batches(log, read, reading).await?;
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        Ok(())
     }
 
     /// Sets the `previous` of the first message where the one before it is not
@@ -120,6 +156,12 @@ impl Logs {
 // === impl Reading ===
 
 impl Reading {
+    /// Up to where the log was read.
+    fn end(&self, read: &HistoryRead) -> u64 {
+        let last = self.messages.last();
+        last.map_or(read.after.0, |last| last.offset.0)
+    }
+
     /// Takes what a batch holds; gives its last sequence.
     fn take(&mut self, batch: &[async_nats::Message], read: &HistoryRead) -> Option<u64> {
         self.pending = 0;

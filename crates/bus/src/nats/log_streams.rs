@@ -68,7 +68,7 @@ impl Streams {
     }
 
     /// What the stream's leader says of it; with a filter, counts of messages
-    /// by subject.
+    /// by subject. [`BusError::NoLog`]: there is no such stream.
     pub(super) async fn info(
         &self,
         stream: &str,
@@ -80,7 +80,10 @@ impl Streams {
         };
         let subject = format!("$JS.API.STREAM.INFO.{stream}");
         let answer = self.api(subject, request.into()).await?;
-        answer.map_err(|_refused| BusError::Unavailable)
+        answer.map_err(|refused: ApiError| match refused.err_code {
+            log_api::STREAM_NOT_FOUND => BusError::NoLog,
+            _ => BusError::Unavailable,
+        })
     }
 
     /// The newest message of a subject, wildcards allowed, as the stream's

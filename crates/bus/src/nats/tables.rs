@@ -22,15 +22,17 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 use foldhash::{HashMap, HashMapExt};
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use super::{
-    log_api, log_config,
+    log_api,
+    log_config::{self, Config},
     log_errands::Errands,
     log_message::{self, Stamp},
     log_streams::{Batch, Streams},
 };
 use crate::{
-    port::{BusError, Done, Entry, Expect, Put, Remove, Revision, Table, TableSpec},
+    port::{BusError, BusState, Done, Entry, Expect, Put, Remove, Revision, Table, TableSpec},
     subject::{Pattern, Subject},
 };
 
@@ -65,8 +67,9 @@ struct Bucket {
     stream: Box<str>,
     /// `$KV.<table>.`
     prefix: Box<str>,
+    config: Config,
     /// The newest sequence that a write of this process was told.
-    written: AtomicU64,
+    written: Arc<AtomicU64>,
 }
 
 /// A write, as the stream is asked for it.
@@ -95,12 +98,12 @@ impl Tables {
         let work = async move {
             let wanted = log_config::of_table(&spec, tables.streams.replicas);
             tables.streams.ensure(&wanted).await?;
-            let bucket = || Arc::new(Bucket::new(spec.table));
-            tables
-                .known
-                .write()
-                .entry(spec.table)
-                .or_insert_with(bucket);
+            let mut known = tables.known.write();
+            let written = known
+                .get(&spec.table)
+                .map(|bucket| Arc::clone(&bucket.written));
+            let bucket = Bucket::new(spec.table, wanted, written.unwrap_or_default());
+            known.insert(spec.table, Arc::new(bucket));
             Ok(())
         };
         self.errands.run_for(work, done);
@@ -151,6 +154,28 @@ impl Tables {
         let tables = Arc::clone(self);
         let work = async move { tables.read(&bucket, &keys).await };
         self.errands.run_for(work, done);
+    }
+
+    /// Makes sure after every outage that the buckets are still there: servers
+    /// may come back without what was in their memory. Never ends.
+    pub(super) async fn run(&self, mut state: watch::Receiver<BusState>) {
+        loop {
+            // A bus that has ended is not waited for.
+            let is_up = |state: &BusState| *state == BusState::Up;
+            let changed = async {
+                state.changed().await?;
+                state.wait_for(is_up).await.map(drop)
+            };
+            if changed.await.is_err() {
+                return std::future::pending().await;
+            }
+            let buckets: Vec<_> = self.known.read().values().cloned().collect();
+            for bucket in buckets {
+                if self.streams.ensure(&bucket.config).await.is_ok() {
+                    self.correct(&bucket).await.ok();
+                }
+            }
+        }
     }
 
     fn known(&self, table: Table) -> Option<Arc<Bucket>> {
@@ -321,13 +346,16 @@ impl Tables {
     /// No replica has what this process wrote: perhaps the stream lost it, as
     /// one in memory does when all its servers end.
     async fn correct(&self, bucket: &Bucket) -> Result<(), BusError> {
-        let last = self
-            .streams
-            .info(&bucket.stream, None)
-            .await?
-            .state
-            .last_seq;
-        bucket.written.fetch_min(last, Ordering::AcqRel);
+        let written = bucket.written.load(Ordering::Acquire);
+        let info = self.streams.info(&bucket.stream, None).await?;
+        let (last, order) = (info.state.last_seq, Ordering::AcqRel);
+        if last < written {
+            // Unless a write is done meanwhile: the next read sees to it.
+            let order = (order, Ordering::Relaxed);
+            let _written = bucket
+                .written
+                .compare_exchange(written, last, order.0, order.1);
+        }
         Ok(())
     }
 }
@@ -335,11 +363,12 @@ impl Tables {
 // === impl Bucket ===
 
 impl Bucket {
-    fn new(table: Table) -> Self {
+    fn new(table: Table, config: Config, written: Arc<AtomicU64>) -> Self {
         Self {
             stream: log_config::table_stream(table.0),
             prefix: format!("$KV.{}.", table.0).into(),
-            written: AtomicU64::new(0),
+            config,
+            written,
         }
     }
 
