@@ -1,17 +1,20 @@
 //! The bus: how gateways, control planes and workers reach each other.
 //!
-//! [`Bus`] is a port with one adapter so far, [`MemoryBus`]. Every adapter
-//! passes the suite in [`contract`] unchanged. [`BusExt`] offers the port's
+//! [`Bus`] is a port with two adapters: [`MemoryBus`] within one process, and
+//! [`NatsBus`]. Each passes the suite in [`contract`] unchanged. [`BusExt`] offers the port's
 //! operations as futures, for code that may wait.
 
 pub mod contract;
 mod ext;
 mod memory;
+mod metrics;
+mod nats;
 mod port;
 mod subject;
 
 pub use ext::BusExt;
 pub use memory::{MemoryBus, MemoryLimits};
+pub use nats::{NatsBus, NatsCredentials, NatsError, NatsOptions, NatsTls};
 pub use port::{
     Bus, BusError, BusState, Done, Entry, Expect, Handler, HistoryPage, HistoryRead, Incoming, Log,
     LogLimits, Message, Outgoing, Position, Published, Put, Remove, Reply, Request, RequestContext,

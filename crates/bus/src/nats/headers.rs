@@ -1,0 +1,293 @@
+//! What travels in headers. Read defensively: they come from anybody.
+//!
+//! Values of ours are percent-encoded where a header could not hold them; what
+//! others write is taken as it stands if it is no such encoding.
+
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use async_nats::HeaderMap;
+use wire::{SessionId, UserId};
+
+use crate::port::{BusError, Outgoing, RequestContext, WorkerFailure};
+
+const KEY: &str = "Tg-Key";
+const PUBLISHED_AT: &str = "Tg-Published-At";
+const MESSAGE_ID: &str = "Nats-Msg-Id";
+const USER: &str = "Tg-User";
+const CONNECTION: &str = "Tg-Connection";
+const SESSION: &str = "Tg-Session";
+const DEADLINE: &str = "Tg-Deadline";
+const IDEMPOTENCY_KEY: &str = "Tg-Idempotency-Key";
+const TRACEPARENT: &str = "traceparent";
+/// NATS ADR-32.
+const SERVICE_ERROR: &str = "Nats-Service-Error";
+const SERVICE_ERROR_CODE: &str = "Nats-Service-Error-Code";
+/// Ours, beside those: a worker's own code, whether to retry, and what the bus
+/// of the worker said.
+const ERROR_CODE: &str = "Tg-Error-Code";
+const RETRYABLE: &str = "Tg-Retryable";
+const BUS_ERROR: &str = "Tg-Bus-Error";
+
+/// Requests that name no deadline: from workers' tests and other clients.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The key; empty: none.
+pub(super) fn key(headers: &HeaderMap) -> Box<str> {
+    text(headers, KEY).into()
+}
+
+/// Unix time in microseconds: as published, or now.
+pub(super) fn published_at_us(headers: &HeaderMap) -> i64 {
+    let told = headers.get(PUBLISHED_AT);
+    let told = told.and_then(|value| value.as_str().parse::<i64>().ok());
+    told.filter(|at| *at > 0).unwrap_or_else(now_us)
+}
+
+/// The headers of a publication.
+pub(super) fn of_outgoing(outgoing: &Outgoing) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if !outgoing.key.is_empty() {
+        headers.insert(KEY, &*encode(&outgoing.key));
+    }
+    let at = match outgoing.published_at_us {
+        0 => now_us(),
+        at => at,
+    };
+    headers.insert(PUBLISHED_AT, at.to_string());
+    if !outgoing.message_id.is_empty() {
+        headers.insert(MESSAGE_ID, &*encode(&outgoing.message_id));
+    }
+    headers
+}
+
+/// The headers of a request.
+pub(super) fn of_request(context: &RequestContext, deadline: Duration) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(DEADLINE, deadline.as_millis().to_string());
+    if let Some(user) = &context.user {
+        headers.insert(USER, &*encode(user.as_str()));
+    }
+    if let Some(connection) = &context.connection {
+        headers.insert(CONNECTION, connection.to_string());
+    }
+    if let Some(session) = context.session {
+        headers.insert(SESSION, session.to_string());
+    }
+    if !context.idempotency_key.is_empty() {
+        headers.insert(IDEMPOTENCY_KEY, &*encode(&context.idempotency_key));
+    }
+    if !context.traceparent.is_empty() {
+        headers.insert(TRACEPARENT, &*encode(&context.traceparent));
+    }
+    headers
+}
+
+/// On whose behalf a request comes, and how long it is waited for.
+pub(super) fn context(headers: Option<&HeaderMap>) -> (RequestContext, Duration) {
+    let Some(headers) = headers else {
+        return (RequestContext::default(), DEFAULT_DEADLINE);
+    };
+    let deadline = text(headers, DEADLINE).parse().map(Duration::from_millis);
+    let context = RequestContext {
+        user: UserId::new(&text(headers, USER)),
+        connection: text(headers, CONNECTION).parse().ok(),
+        session: u128::from_str_radix(&text(headers, SESSION), 16)
+            .ok()
+            .map(SessionId),
+        idempotency_key: text(headers, IDEMPOTENCY_KEY).into(),
+        traceparent: text(headers, TRACEPARENT).into(),
+    };
+    (context, deadline.unwrap_or(DEFAULT_DEADLINE))
+}
+
+/// The headers of a reply that is a failure.
+pub(super) fn of_failure(error: &BusError) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let (status, message) = match error {
+        BusError::Worker(failure) => {
+            headers.insert(ERROR_CODE, &*encode(&failure.code));
+            headers.insert(RETRYABLE, if failure.retryable { "true" } else { "false" });
+            (400, failure.message.to_string())
+        }
+        error => {
+            headers.insert(BUS_ERROR, name(error));
+            (500, error.to_string())
+        }
+    };
+    headers.insert(SERVICE_ERROR_CODE, status.to_string());
+    headers.insert(SERVICE_ERROR, &*encode(&message));
+    headers
+}
+
+/// The failure that a reply is, if it is one.
+pub(super) fn failure(headers: Option<&HeaderMap>) -> Option<BusError> {
+    let headers = headers?;
+    let status = text(headers, SERVICE_ERROR_CODE);
+    let message = text(headers, SERVICE_ERROR);
+    if status.is_empty() && message.is_empty() {
+        return None;
+    }
+    if let Some(error) = by_name(&text(headers, BUS_ERROR)) {
+        return Some(error);
+    }
+    let code = text(headers, ERROR_CODE);
+    let retryable = match &*text(headers, RETRYABLE) {
+        "true" => true,
+        "false" => false,
+        // A worker that knows only NATS: as HTTP would have it.
+        _ => matches!(&*status, "429" | "503" | "504"),
+    };
+    Some(BusError::Worker(WorkerFailure {
+        code: if code.is_empty() { status } else { code }.into(),
+        message: message.into(),
+        retryable,
+    }))
+}
+
+/// The errors of a serving process that its callers must tell apart.
+fn name(error: &BusError) -> &'static str {
+    match error {
+        BusError::NoResponders => "no-responders",
+        BusError::DeadlineExceeded => "deadline-exceeded",
+        BusError::Cancelled => "cancelled",
+        BusError::Overloaded => "overloaded",
+        BusError::Unavailable => "unavailable",
+        _ => "handler-gone",
+    }
+}
+
+fn by_name(name: &str) -> Option<BusError> {
+    Some(match name {
+        "no-responders" => BusError::NoResponders,
+        "deadline-exceeded" => BusError::DeadlineExceeded,
+        "cancelled" => BusError::Cancelled,
+        "overloaded" => BusError::Overloaded,
+        "unavailable" => BusError::Unavailable,
+        "handler-gone" => BusError::HandlerGone,
+        _ => return None,
+    })
+}
+
+/// Now, Unix time in microseconds.
+pub(super) fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
+}
+
+fn text(headers: &HeaderMap, name: &str) -> String {
+    let value = headers.get(name).map(|value| value.as_str());
+    decode(value.unwrap_or_default()).into_owned()
+}
+
+/// A text as a header can hold it: visible ASCII, the rest as `%` and two
+/// hexadecimal digits for each byte.
+fn encode(text: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| (b'!'..=b'~').contains(&byte) && byte != b'%';
+    if text.bytes().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut encoded = String::with_capacity(text.len() * 2);
+    for byte in text.bytes() {
+        if plain(byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    Cow::Owned(encoded)
+}
+
+/// The text again; what is no such encoding stands for itself.
+fn decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after
+            .get(..2)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = hex.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match (first, byte) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            (first, _) => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_survives_a_header() {
+        for value in ["plain", "a b", " edges ", "100 %", "%41", "Zoë", "日本"] {
+            let encoded = encode(value);
+            assert!(
+                encoded.bytes().all(|byte| (b'!'..=b'~').contains(&byte)),
+                "{encoded}"
+            );
+            assert_eq!(decode(&encoded), value);
+        }
+    }
+
+    #[test]
+    fn what_others_write_stands_for_itself() {
+        for value in ["50% off", "%", "%4", "%zz", "%ff"] {
+            assert_eq!(decode(value), value);
+        }
+    }
+
+    #[test]
+    fn failures_pass_through_headers() {
+        let failure_of = |error: &BusError| failure(Some(&of_failure(error)));
+        for error in [
+            BusError::NoResponders,
+            BusError::HandlerGone,
+            BusError::Overloaded,
+            BusError::Worker(WorkerFailure {
+                code: "out of stock".into(),
+                message: "none left: äöü".into(),
+                retryable: true,
+            }),
+        ] {
+            assert_eq!(failure_of(&error), Some(error));
+        }
+    }
+
+    #[test]
+    fn workers_that_know_only_nats_are_understood() {
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Service-Error", "try later");
+        headers.insert("Nats-Service-Error-Code", "503");
+        let expected = WorkerFailure {
+            code: "503".into(),
+            message: "try later".into(),
+            retryable: true,
+        };
+        assert_eq!(failure(Some(&headers)), Some(BusError::Worker(expected)));
+        assert_eq!(failure(Some(&HeaderMap::new())), None);
+    }
+
+    #[test]
+    fn nonsense_in_a_request_is_left_out() {
+        let mut headers = HeaderMap::new();
+        for name in ["Tg-Session", "Tg-Connection", "Tg-Deadline"] {
+            headers.insert(name, "nonsense");
+        }
+        let (context, deadline) = context(Some(&headers));
+        assert_eq!((context.session, context.connection), (None, None));
+        assert_eq!(deadline, DEFAULT_DEADLINE);
+    }
+}
