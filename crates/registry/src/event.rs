@@ -23,22 +23,18 @@ pub const EVENTS_PATTERN: &str = "tg.ev.conn.*";
 /// The cause of ends that their gateway could not tell itself.
 pub const GATEWAY_LOST: &str = "gateway_lost";
 
-/// A connection was opened. `again`: it is told anew, because it may have been
-/// taken for lost meanwhile.
-pub(crate) fn opened(entry: &RegisteredConnection, again: Option<u64>) -> Outgoing {
-    let id = match again {
-        None => format!("{}.opened", entry.connection_id),
-        Some(beat) => format!("{}.opened.{beat}", entry.connection_id),
-    };
+/// A connection was opened.
+pub(crate) fn opened(entry: &RegisteredConnection) -> Outgoing {
+    let id = id(entry, "opened");
     let at = Duration::from_millis(entry.connected_at_ms.try_into().unwrap_or_default());
     message(entry, ConnectionEventKind::Opened, "", at, id)
 }
 
 /// A connection ended now. Whoever tells it, and however often, the log keeps it
-/// once: the id is the connection's.
+/// once: the id is made of what the entry says.
 pub(crate) fn closed(entry: &RegisteredConnection, cause: &str) -> Outgoing {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let id = format!("{}.closed", entry.connection_id);
+    let id = id(entry, "closed");
     message(
         entry,
         ConnectionEventKind::Closed,
@@ -46,6 +42,17 @@ pub(crate) fn closed(entry: &RegisteredConnection, cause: &str) -> Outgoing {
         now.unwrap_or_default(),
         id,
     )
+}
+
+/// `<connection>.<word>`. Of one that was registered anew, because it may have
+/// been buried by mistake, `<connection>.<word>.<beat>`: what is told of its
+/// second life is no repetition of the first.
+fn id(entry: &RegisteredConnection, word: &str) -> String {
+    let id = &entry.connection_id;
+    match entry.registered_anew_at {
+        0 => format!("{id}.{word}"),
+        beat => format!("{id}.{word}.{beat}"),
+    }
 }
 
 fn message(

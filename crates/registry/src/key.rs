@@ -54,6 +54,11 @@ pub(crate) fn gateway_of(key: &Subject) -> Option<GatewayId> {
     GatewayId::new(key.as_str().rsplit('.').next()?)
 }
 
+/// The gateway that a connection's key names.
+pub(crate) fn holder_of(key: &Subject) -> Option<GatewayId> {
+    GatewayId::new(key.as_str().split('.').nth(2)?)
+}
+
 /// Any text as one token: itself if it is one already, else `=` and its
 /// base64url. No text that stands for itself begins with `=`, so no two texts
 /// share a token.

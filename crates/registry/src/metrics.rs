@@ -6,6 +6,8 @@
 //! | `tidegate_registry_coalesced_total` | | connections that ended before they were written, and never were |
 //! | `tidegate_registry_events_total` | `kind` | events that the log has: `opened`, `closed` |
 //! | `tidegate_registry_retries_total` | | writes and events tried again, because the bus did not take them |
+//! | `tidegate_registry_refused_total` | | entries and events given up, because they are larger than the bus takes |
+//! | `tidegate_registry_malformed_total` | | entries read that nobody can have written, and were passed over |
 //! | `tidegate_registry_dropped_total` | | ends of connections that were never told, because too many waited for the bus |
 //! | `tidegate_registry_pending` | | connections with something still to be written or told |
 //! | `tidegate_registry_lag_seconds` | | from a connection's opening until its entry is in the registry |
@@ -24,6 +26,7 @@ pub(crate) struct Registered {
     pub(crate) opened: Counter,
     pub(crate) closed: Counter,
     pub(crate) retries: Counter,
+    pub(crate) refused: Counter,
     pub(crate) dropped: Counter,
     pub(crate) pending: Gauge,
     pub(crate) lag_seconds: Histogram,
@@ -51,6 +54,7 @@ impl Registered {
             opened: event("opened"),
             closed: event("closed"),
             retries: counter!("tidegate_registry_retries_total"),
+            refused: counter!("tidegate_registry_refused_total"),
             dropped: counter!("tidegate_registry_dropped_total"),
             pending: gauge!("tidegate_registry_pending"),
             lag_seconds: histogram!("tidegate_registry_lag_seconds"),
@@ -69,4 +73,9 @@ impl Buried {
             connections: counter!("tidegate_registry_buried_connections_total"),
         }
     }
+}
+
+/// Entries that a control plane can't read.
+pub(crate) fn malformed() -> Counter {
+    counter!("tidegate_registry_malformed_total")
 }

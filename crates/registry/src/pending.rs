@@ -20,8 +20,8 @@ pub(crate) enum Step {
         since: Instant,
         written: Option<Written>,
     },
-    /// Tell that it opened; again: at which beat of the gateway.
-    Opened { again: Option<u64> },
+    /// Tell that it opened.
+    Opened,
     /// Tell that it ended, and why.
     Closed { cause: &'static str },
     /// Remove the entry.
@@ -71,22 +71,28 @@ impl Book {
         self.connections.len()
     }
 
-    /// A connection lives; `again`: it is announced anew.
-    pub(crate) fn opened(
-        &mut self,
-        record: Arc<ConnectionRecord>,
-        written: Option<Written>,
-        again: Option<u64>,
-    ) {
+    /// A connection lives.
+    pub(crate) fn opened(&mut self, record: Arc<ConnectionRecord>, written: Option<Written>) {
         let put = Step::Put {
             since: Instant::now(),
             written,
         };
         let page = self.page(record);
-        // One that is ending is not announced anew.
-        if again.is_none() || !page.is_ending() {
-            page.steps.push_back(put);
-            page.steps.push_back(Step::Opened { again });
+        page.steps.push_back(put);
+        page.steps.push_back(Step::Opened);
+    }
+
+    /// A connection lives, and the registry may not know. One that is ending
+    /// stays so; what is still to be written and told of one is not doubled.
+    pub(crate) fn renewed(&mut self, record: Arc<ConnectionRecord>) {
+        let page = self.page(record.clone());
+        if page.is_ending() {
+            return;
+        }
+        page.record = record.clone();
+        let mut waiting = page.steps.iter().skip(usize::from(page.busy));
+        if !waiting.any(|step| matches!(step, Step::Put { .. })) {
+            self.opened(record, None);
         }
     }
 
@@ -164,3 +170,6 @@ impl Page {
         self.steps.iter().any(ends)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! The control plane's look into the registry.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
+use ::metrics::Counter;
 use bus::{Bus, BusError, BusExt, Entry, Pattern};
 use prost::Message;
 use wire::{
@@ -9,18 +10,24 @@ use wire::{
     gateway::{RegisteredConnection, RegisteredGateway},
 };
 
-use crate::{GATEWAYS, LABELS, REGISTRY, key};
+use crate::{GATEWAYS, LABELS, REGISTRY, key, metrics};
 
 /// Reads the registry. Cheap to clone; each call asks the bus once.
 #[derive(Clone)]
-pub struct Reader(Arc<dyn Bus>);
+pub struct Reader {
+    bus: Arc<dyn Bus>,
+    malformed: Counter,
+}
 
 // === impl Reader ===
 
 impl Reader {
     /// Reads what is on this bus.
     pub fn new(bus: Arc<dyn Bus>) -> Self {
-        Self(bus)
+        Self {
+            bus,
+            malformed: metrics::malformed(),
+        }
     }
 
     /// The gateways that are registered, with what they say of themselves.
@@ -29,12 +36,12 @@ impl Reader {
     /// If the bus can't say; never stands for "none".
     pub async fn gateways(&self) -> Result<Vec<(GatewayId, RegisteredGateway)>, BusError> {
         let all = Pattern::new("*").expect("a constant");
-        let entries = self.0.look_up(GATEWAYS, vec![all]).await?;
+        let entries = self.bus.look_up(GATEWAYS, vec![all]).await?;
         let read = |entry: Entry| {
             let gateway = key::gateway_of(&entry.key)?;
             Some((gateway, RegisteredGateway::decode(entry.value).ok()?))
         };
-        Ok(entries.into_iter().filter_map(read).collect())
+        Ok(self.readable(entries, read))
     }
 
     /// The user's connections.
@@ -61,12 +68,22 @@ impl Reader {
     /// # Errors
     /// If the bus can't say.
     pub async fn of_label(&self, name: &str, value: &str) -> Result<Vec<GatewayId>, BusError> {
-        let entries = self.0.look_up(LABELS, vec![key::with_label(name, value)]);
+        let entries = self.bus.look_up(LABELS, vec![key::with_label(name, value)]);
         let entries = entries.await?;
-        Ok(entries
-            .iter()
-            .filter_map(|entry| key::gateway_of(&entry.key))
-            .collect())
+        Ok(self.readable(entries, |entry| key::gateway_of(&entry.key)))
+    }
+
+    /// Gateways that entries of connections or labels name.
+    pub(crate) async fn holders(&self) -> Result<HashSet<GatewayId>, BusError> {
+        let all = || vec![Pattern::new(">").expect("a constant")];
+        let connections = self.bus.look_up(REGISTRY, all()).await?;
+        let labels = self.bus.look_up(LABELS, all()).await?;
+        let mut holders: HashSet<_> = self
+            .readable(connections, |entry| key::holder_of(&entry.key))
+            .into_iter()
+            .collect();
+        holders.extend(self.readable(labels, |entry| key::gateway_of(&entry.key)));
+        Ok(holders)
     }
 
     /// The gateway's connections.
@@ -74,7 +91,7 @@ impl Reader {
         &self,
         gateway: &GatewayId,
     ) -> Result<Vec<(Entry, Option<RegisteredConnection>)>, BusError> {
-        let entries = self.0.look_up(REGISTRY, vec![key::at_gateway(gateway)]);
+        let entries = self.bus.look_up(REGISTRY, vec![key::at_gateway(gateway)]);
         let read = |entry: Entry| {
             let connection = RegisteredConnection::decode(entry.value.clone()).ok();
             (entry, connection)
@@ -84,9 +101,16 @@ impl Reader {
 
     /// What can't be read was not written by us, and is left out.
     async fn connections(&self, keys: Pattern) -> Result<Vec<RegisteredConnection>, BusError> {
-        let entries = self.0.look_up(REGISTRY, vec![keys]).await?;
+        let entries = self.bus.look_up(REGISTRY, vec![keys]).await?;
         let read = |entry: Entry| RegisteredConnection::decode(entry.value).ok();
-        Ok(entries.into_iter().filter_map(read).collect())
+        Ok(self.readable(entries, read))
+    }
+
+    fn readable<T>(&self, entries: Vec<Entry>, read: impl Fn(Entry) -> Option<T>) -> Vec<T> {
+        let all = entries.len();
+        let read: Vec<_> = entries.into_iter().filter_map(read).collect();
+        self.malformed.increment((all - read.len()) as u64);
+        read
     }
 }
 

@@ -1,5 +1,5 @@
 //! Clears away what gateways that died left behind: a reconciler, without
-//! input, that every control plane runs. See docs/adr/0006.
+//! input, that every control plane runs.
 //!
 //! Each step can be repeated, by the same control plane or another at the same
 //! time: ends are told with the connection's id, which the log keeps once, and
@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bus::{Bus, BusError, BusExt, Entry, Expect, Remove, Request, RequestContext, Subject, Table};
 use foldhash::{HashMap, HashMapExt};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
 use prost::Message;
 use tokio::time::{Instant, sleep};
 use wire::{
@@ -28,6 +28,13 @@ const SUSPECT_AFTER: Duration = Duration::from_secs(3);
 /// One that does not answer either is dead after so long.
 const DEAD_AFTER: Duration = Duration::from_secs(30);
 
+/// One that has no entry at all is asked after so long.
+const ABSENT_AFTER: Duration = Duration::from_secs(10);
+
+/// Between two searches for what gateways without an entry hold, on average.
+/// They read the whole registry.
+const SWEEP: Duration = Duration::from_secs(60);
+
 /// How long it may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
@@ -39,6 +46,9 @@ pub struct Reaper {
     bus: Arc<dyn Bus>,
     reader: Reader,
     seen: HashMap<GatewayId, Beat>,
+    /// Gateways that hold something and have no entry, since when.
+    absent: HashMap<GatewayId, Instant>,
+    sweep_at: Instant,
     metrics: Buried,
 }
 
@@ -66,6 +76,8 @@ impl Reaper {
             reader: Reader::new(bus.clone()),
             bus,
             seen: HashMap::new(),
+            absent: HashMap::new(),
+            sweep_at: Instant::now() + SWEEP.mul_f64(fastrand::f64()),
             metrics: Buried::new(),
         }
     }
@@ -80,6 +92,7 @@ impl Reaper {
                 tracing::debug!(%error, "the registry can't be read now");
                 // What was not seen can't have stood still.
                 self.seen.clear();
+                self.absent.clear();
             }
         }
     }
@@ -97,23 +110,59 @@ impl Reaper {
                 count: entry.beat,
                 since: now,
             });
-            let still = now.duration_since(beat.since);
-            if still < SUSPECT_AFTER || !self.is_dead(&gateway, still).await {
-                seen.insert(gateway, beat);
-            } else {
-                self.bury(&gateway).await?;
-            }
+            seen.insert(gateway, beat);
+        }
+        let suspects = seen.iter().map(|(gateway, beat)| (gateway, beat.since));
+        for gateway in self.dead(suspects, SUSPECT_AFTER, now).await {
+            self.bury(&gateway).await?;
+            seen.remove(&gateway);
         }
         self.seen = seen;
+        self.sweep(now).await
+    }
+
+    /// Buries gateways that hold something, but have no entry: their burial was
+    /// given up, or they died before their first beat.
+    async fn sweep(&mut self, now: Instant) -> Result<(), BusError> {
+        let seen = &self.seen;
+        self.absent.retain(|gateway, _| !seen.contains_key(gateway));
+        if now >= self.sweep_at {
+            self.sweep_at = now + SWEEP.mul_f64(0.5 + fastrand::f64());
+            let mut holders = self.reader.holders().await?;
+            holders.retain(|gateway| !self.seen.contains_key(gateway));
+            self.absent.retain(|gateway, _| holders.contains(gateway));
+            for gateway in holders {
+                self.absent.entry(gateway).or_insert(now);
+            }
+        }
+        let suspects = self.absent.iter().map(|(gateway, since)| (gateway, *since));
+        for gateway in self.dead(suspects, ABSENT_AFTER, now).await {
+            self.bury(&gateway).await?;
+            self.absent.remove(&gateway);
+        }
         Ok(())
     }
 
-    async fn is_dead(&self, gateway: &GatewayId, still: Duration) -> bool {
-        match self.ask(gateway).await {
-            Answer::Alive => false,
-            Answer::Gone => true,
-            Answer::Silent => still >= DEAD_AFTER,
-        }
+    /// Those of the gateways that are dead, of those that have been silent for
+    /// `patience`. All are asked at once: each may take its time.
+    async fn dead(
+        &self,
+        silent: impl Iterator<Item = (&GatewayId, Instant)>,
+        patience: Duration,
+        now: Instant,
+    ) -> Vec<GatewayId> {
+        let still = silent.map(|(gateway, since)| (gateway.clone(), now.duration_since(since)));
+        let suspects = still.filter(|(_, still)| *still >= patience);
+        let asked = suspects.map(|(gateway, still)| async move {
+            let dead = match self.ask(&gateway).await {
+                Answer::Alive => false,
+                Answer::Gone => true,
+                Answer::Silent => still >= DEAD_AFTER,
+            };
+            dead.then_some(gateway)
+        });
+        let answers = join_all(asked).await;
+        answers.into_iter().flatten().collect()
     }
 
     async fn ask(&self, gateway: &GatewayId) -> Answer {
@@ -148,9 +197,13 @@ impl Reaper {
             .look_up(LABELS, vec![key::labels_at(gateway)])
             .await?;
         for label in labels {
-            self.remove(LABELS, label.key).await?;
+            self.remove(LABELS, label.key, Expect::At(label.revision))
+                .await?;
         }
-        self.remove(GATEWAYS, key::of_gateway(gateway)).await?;
+        // Whatever it says now: a gateway that lives after all learns by this
+        // that it has to register everything anew.
+        self.remove(GATEWAYS, key::of_gateway(gateway), Expect::Anything)
+            .await?;
         self.metrics.gateways.increment(1);
         Ok(())
     }
@@ -164,18 +217,19 @@ impl Reaper {
             let told = event::closed(&connection, event::GATEWAY_LOST);
             self.bus.send(told).await?;
         }
-        self.remove(REGISTRY, entry.key).await?;
+        self.remove(REGISTRY, entry.key, Expect::At(entry.revision))
+            .await?;
         self.metrics.connections.increment(1);
         Ok(())
     }
 
-    async fn remove(&self, table: Table, key: Subject) -> Result<(), BusError> {
-        let remove = Remove {
-            table,
-            key,
-            expect: Expect::Anything,
-        };
-        self.bus.erase(remove).await
+    /// What was written anew meanwhile, by a gateway that lives, stays.
+    async fn remove(&self, table: Table, key: Subject, expect: Expect) -> Result<(), BusError> {
+        let remove = Remove { table, key, expect };
+        match self.bus.erase(remove).await {
+            Err(BusError::Conflict) => Ok(()),
+            outcome => outcome,
+        }
     }
 }
 

@@ -6,7 +6,14 @@
 //! leaves work for the [`Reaper`](crate::Reaper), whose second telling the log
 //! drops.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bus::{Bus, BusError, BusExt, BusState, Entry, Expect, Put, Remove, Revision};
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -14,7 +21,7 @@ use parking_lot::Mutex;
 use prost::Message;
 use tokio::{
     sync::Notify,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use wire::{
     ConnectionId, GatewayId, SessionId, UserId,
@@ -38,6 +45,10 @@ const BEAT: Duration = Duration::from_secs(1);
 /// Waits between tries while the bus does not take something: doubled up to the
 /// second, with jitter.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// After the bus has been away, entries are counted within this time: the
+/// gateways of a cluster should not all read at once.
+const CHECK_WITHIN: Duration = Duration::from_secs(5);
 
 /// Called when a connection's entry is in the registry.
 pub type Written = Box<dyn FnOnce() + Send>;
@@ -69,6 +80,10 @@ pub struct Registrar {
     /// Something is done.
     settled: Notify,
     finished: Notify,
+    /// The gateway's own entry must not be written any more.
+    leaving: AtomicBool,
+    /// The beat at which everything was last registered anew.
+    anew_at: AtomicU64,
     metrics: Registered,
 }
 
@@ -89,6 +104,8 @@ impl Registrar {
             wake: Notify::new(),
             settled: Notify::new(),
             finished: Notify::new(),
+            leaving: AtomicBool::new(false),
+            anew_at: AtomicU64::new(0),
             metrics: Registered::new(),
             bus,
             gateway,
@@ -100,15 +117,21 @@ impl Registrar {
     pub fn opened(&self, record: ConnectionRecord, written: Option<Written>) {
         self.lease.lock().connections += 1;
         self.labels.lock().add(&record.entry.labels);
-        self.book.lock().opened(Arc::new(record), written, None);
+        let record = self.stamped(record);
+        self.book.lock().opened(record, written);
         self.wake.notify_one();
     }
 
     /// The connection ended; `cause` is the label of its close cause.
     pub fn closed(&self, record: ConnectionRecord, cause: &'static str) {
-        self.lease.lock().connections -= 1;
+        {
+            let mut lease = self.lease.lock();
+            lease.connections = lease.connections.saturating_sub(1);
+        }
         self.labels.lock().remove(&record.entry.labels);
-        match self.book.lock().closed(Arc::new(record), cause) {
+        let record = self.stamped(record);
+        let ended = self.book.lock().closed(record, cause);
+        match ended {
             Ended::Noted => {}
             Ended::Coalesced => self.metrics.coalesced.increment(1),
             Ended::Dropped => self.metrics.dropped.increment(1),
@@ -119,8 +142,8 @@ impl Registrar {
     /// The connection lives: answer to the call for announcements of
     /// [`Registrar::run`].
     pub fn renewed(&self, record: ConnectionRecord) {
-        let beat = self.lease.lock().beat;
-        self.book.lock().opened(Arc::new(record), None, Some(beat));
+        let record = self.stamped(record);
+        self.book.lock().renewed(record);
         self.wake.notify_one();
     }
 
@@ -154,7 +177,10 @@ impl Registrar {
                 notified.await;
             }
         };
-        if timeout(limit, settled).await.is_err() {
+        let settled = timeout(limit, settled).await;
+        // A beat that fails behind the entry's removal would bring it back.
+        self.leaving.store(true, Ordering::Release);
+        if settled.is_err() {
             let left = self.book.lock().len();
             tracing::warn!(left, "ends of connections are left to the control planes");
         } else {
@@ -167,6 +193,11 @@ impl Registrar {
             let _ = timeout(limit, self.bus.erase(remove)).await;
         }
         self.finished.notify_one();
+    }
+
+    fn stamped(&self, mut record: ConnectionRecord) -> Arc<ConnectionRecord> {
+        record.entry.registered_anew_at = self.anew_at.load(Ordering::Acquire);
+        Arc::new(record)
     }
 
     async fn write_forever(&self) {
@@ -205,6 +236,12 @@ impl Registrar {
                     let step = self.book.lock().done(&id);
                     self.count(step);
                 }
+                Err(BusError::TooLarge) => {
+                    // It never will be taken; the steps after it may.
+                    self.metrics.refused.increment(1);
+                    tracing::warn!(%id, "the bus can't hold what a connection says of itself");
+                    drop(self.book.lock().done(&id));
+                }
                 Err(error) => {
                     self.metrics.retries.increment(1);
                     tracing::debug!(%id, %error, "the registry is tried again");
@@ -231,7 +268,7 @@ impl Registrar {
                 value: record.entry.encode_to_vec().into(),
                 expect: Expect::Anything,
             }),
-            Step::Opened { again } => Work::Tell(event::opened(&record.entry, *again)),
+            Step::Opened => Work::Tell(event::opened(&record.entry)),
             Step::Closed { cause } => Work::Tell(event::closed(&record.entry, cause)),
             Step::Remove => Work::Remove(Remove {
                 table: REGISTRY,
@@ -258,7 +295,7 @@ impl Registrar {
                     written();
                 }
             }
-            Some(Step::Opened { .. }) => self.metrics.opened.increment(1),
+            Some(Step::Opened) => self.metrics.opened.increment(1),
             Some(Step::Closed { .. }) => self.metrics.closed.increment(1),
             Some(Step::Remove) => self.metrics.removed.increment(1),
             None => {}
@@ -303,26 +340,45 @@ impl Registrar {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut state = self.bus.state();
         let mut revision = None;
+        let mut check_at = None;
         loop {
             ticks.tick().await;
+            if state.has_changed().unwrap_or(false) {
+                check_at = Some(Instant::now() + CHECK_WITHIN.mul_f64(fastrand::f64()));
+            }
             if *state.borrow_and_update() != BusState::Up {
                 continue;
             }
-            match self.beat(revision).await {
-                Ok(now) => revision = Some(now),
-                Err(BusError::Conflict) => {
-                    // Somebody removed it: this gateway was taken for dead, or
-                    // the servers lost what they held in memory.
-                    revision = self.begin_again(announce).await;
+            revision = self.next_beat(revision, announce).await;
+            let due = check_at.is_some_and(|at| at <= Instant::now());
+            if due && let Ok(complete) = self.is_complete().await {
+                check_at = None;
+                if !complete {
+                    self.register_anew(announce);
                 }
-                Err(error) => {
-                    self.metrics.lease_failures.increment(1);
-                    tracing::debug!(%error, "a beat was not taken");
-                    // Tables in memory may have gone with their server.
-                    if self.is_missing().await == Ok(true) {
-                        revision = self.begin_again(announce).await;
-                    }
+            }
+        }
+    }
+
+    /// One beat, and what follows if the bus does not take it.
+    async fn next_beat(
+        &self,
+        revision: Option<Revision>,
+        announce: &(impl Fn() + Send + Sync),
+    ) -> Option<Revision> {
+        match self.beat(revision).await {
+            Ok(now) => Some(now),
+            // Somebody removed it: this gateway was taken for dead, or the
+            // servers lost what they held in memory.
+            Err(BusError::Conflict) => self.begin_again(announce).await,
+            Err(error) => {
+                self.metrics.lease_failures.increment(1);
+                tracing::debug!(%error, "a beat was not taken");
+                // Tables in memory may have gone with their server.
+                if self.is_missing().await == Ok(true) {
+                    return self.begin_again(announce).await;
                 }
+                revision
             }
         }
     }
@@ -350,6 +406,17 @@ impl Registrar {
         Ok(entries.is_empty())
     }
 
+    /// Whether the bus has as many entries of this gateway as it was given.
+    async fn is_complete(&self) -> Result<bool, BusError> {
+        let pending = self.book.lock().len();
+        let live = usize::try_from(self.lease.lock().connections).unwrap_or(usize::MAX);
+        let own = vec![key::at_gateway(&self.gateway)];
+        let entries = self.bus.look_up(REGISTRY, own).await?.len();
+        // Connections came and went while it was read.
+        let moved = self.book.lock().len();
+        Ok(entries + pending.max(moved) >= live)
+    }
+
     /// Finds the entry's revision, or registers everything anew if it is gone.
     async fn begin_again(&self, announce: &(impl Fn() + Send + Sync)) -> Option<Revision> {
         let own = key::of_gateway(&self.gateway).into();
@@ -358,13 +425,23 @@ impl Registrar {
             // A beat was taken after we had given up on its answer.
             return Some(revision);
         }
+        if self.leaving.load(Ordering::Acquire) {
+            return None;
+        }
         let revision = self.beat(None).await.ok()?;
+        self.register_anew(announce);
+        Some(revision)
+    }
+
+    /// Calls for all connections, and writes all labels.
+    fn register_anew(&self, announce: &(impl Fn() + Send + Sync)) {
         tracing::warn!("the registry has lost this gateway: registering everything anew");
         self.metrics.announced.increment(1);
+        let beat = self.lease.lock().beat;
+        self.anew_at.store(beat, Ordering::Release);
         self.labels.lock().renew();
         self.wake.notify_one();
         announce();
-        Some(revision)
     }
 }
 

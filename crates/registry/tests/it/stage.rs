@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bus::{
-    Bus, BusExt, Handler, Incoming, MemoryBus, Message, Pattern, Sink, Subject, SubscriptionToken,
-    Table,
+    Bus, BusExt, Expect, Handler, Incoming, MemoryBus, Message, Pattern, Remove, Sink, Subject,
+    SubscriptionToken, Table,
 };
 use lifecycle::Scope;
 use parking_lot::Mutex;
@@ -92,6 +92,21 @@ impl Stage {
         told
     }
 
+    /// A connection at the gateway.
+    pub(crate) fn record(&self, gateway: &str, slot: u32, user: &str) -> ConnectionRecord {
+        record(&GatewayId::new(gateway).expect("valid"), slot, user)
+    }
+
+    /// Takes an entry away.
+    pub(crate) async fn erase(&self, table: &'static str, key: Subject) {
+        let remove = Remove {
+            table: Table(table),
+            key,
+            expect: Expect::Anything,
+        };
+        self.bus.erase(remove).await.expect("declared");
+    }
+
     /// Entries in a table.
     pub(crate) async fn count(&self, table: &'static str) -> usize {
         let all = vec![Pattern::new(">").expect("valid")];
@@ -115,25 +130,7 @@ impl Stage {
 
 impl Gateway {
     pub(crate) fn record(&self, slot: u32, user: &str) -> ConnectionRecord {
-        let id = ConnectionId {
-            gateway: self.id.clone(),
-            shard: 0,
-            slot,
-            generation: 1,
-        };
-        let session = SessionId(u128::from(slot));
-        let entry = RegisteredConnection {
-            connection_id: id.to_string(),
-            session_id: session.to_string(),
-            user: user.to_owned(),
-            ..RegisteredConnection::default()
-        };
-        ConnectionRecord {
-            id,
-            session,
-            user: UserId::new(user).expect("valid"),
-            entry,
-        }
+        record(&self.id, slot, user)
     }
 
     /// Ends as by kill -9: nothing is written, nobody answers.
@@ -161,4 +158,26 @@ impl Sink for Events {
     }
 
     fn lost(&self, _dropped: u64) {}
+}
+
+fn record(gateway: &GatewayId, slot: u32, user: &str) -> ConnectionRecord {
+    let id = ConnectionId {
+        gateway: gateway.clone(),
+        shard: 0,
+        slot,
+        generation: 1,
+    };
+    let session = SessionId(u128::from(slot));
+    let entry = RegisteredConnection {
+        connection_id: id.to_string(),
+        session_id: session.to_string(),
+        user: user.to_owned(),
+        ..RegisteredConnection::default()
+    };
+    ConnectionRecord {
+        id,
+        session,
+        user: UserId::new(user).expect("valid"),
+        entry,
+    }
 }

@@ -580,6 +580,11 @@ pub struct RegisteredConnection {
     /// How often the session has been taken up; 1 for the first connection.
     #[prost(uint64, tag = "9")]
     pub session_epoch: u64,
+    /// The gateway's beat when it last had to register everything anew, because
+    /// the registry had lost it; 0: never. Part of the ids of the connection's
+    /// events, so that a life after a burial by mistake is told, too.
+    #[prost(uint64, tag = "10")]
+    pub registered_anew_at: u64,
 }
 impl ::prost::Name for RegisteredConnection {
     const NAME: &'static str = "RegisteredConnection";
