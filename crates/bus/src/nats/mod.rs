@@ -22,6 +22,8 @@ mod log_api;
 mod log_config;
 mod log_errands;
 mod log_message;
+mod log_publish;
+mod log_stream;
 mod log_streams;
 mod log_tails;
 mod options;
@@ -167,6 +169,7 @@ impl NatsBus {
             links,
             self.errands.run(),
             self.logs.run(),
+            self.tables.run(self.state.subscribe()),
             self.follow_state(),
             self.follow_disturbances(),
         );
@@ -274,8 +277,8 @@ impl Bus for NatsBus {
             }
             done(outcome);
         });
-        if self.logs.of(&outgoing.subject).is_some() {
-            return self.logs.publish(&outgoing, done);
+        if let Some(log) = self.logs.of(&outgoing.subject) {
+            return self.logs.publish(&log, &outgoing, done);
         }
         let link = self.publisher(&outgoing.subject);
         let done: Done<()> = Box::new(move |outcome| {
