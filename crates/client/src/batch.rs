@@ -67,12 +67,6 @@ impl Batch {
         std::mem::take(&mut self.full)
     }
 
-    /// Forgets what was not taken.
-    pub(crate) fn clear(&mut self) {
-        self.full.clear();
-        self.open.clear();
-    }
-
     fn close(&mut self) {
         if !self.open.is_empty() {
             let mut message = std::mem::take(&mut self.open);

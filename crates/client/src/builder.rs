@@ -1,6 +1,6 @@
 //! What a client is made of.
 
-use std::{error::Error as StdError, fmt, future::Future, io, sync::Arc, time::Duration};
+use std::{error::Error as StdError, fmt, future::Future, io, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -34,6 +34,7 @@ pub struct Builder {
     queue: Limits,
     connect_timeout: Duration,
     client_name: String,
+    manual_acks: bool,
     dial: Option<Dial>,
 }
 
@@ -45,7 +46,9 @@ pub(crate) struct Config {
     pub(crate) queue: Limits,
     pub(crate) connect_timeout: Duration,
     pub(crate) client_name: String,
-    pub(crate) dial: Dial,
+    pub(crate) manual_acks: bool,
+    /// `None`: by TCP.
+    dial: Option<Dial>,
 }
 
 /// Where tokens come from.
@@ -70,6 +73,7 @@ impl Builder {
             queue: DEFAULT_QUEUE,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             client_name: "tidegate-rust".into(),
+            manual_acks: false,
             dial: None,
         }
     }
@@ -137,6 +141,15 @@ impl Builder {
         }
     }
 
+    /// Leaves it to [`Client::ack`] to confirm direct messages, for programs that
+    /// confirm when they have dealt with a message rather than when they get it.
+    pub fn manual_acks(self) -> Self {
+        Self {
+            manual_acks: true,
+            ..self
+        }
+    }
+
     /// Brings its own way to a gateway, asked before each connection: through a
     /// proxy, with TLS, or to a scripted gateway in memory. The URL then only says
     /// what stands in the upgrade request.
@@ -173,19 +186,14 @@ impl Builder {
         let uri: Uri = url
             .parse()
             .map_err(|_| Error::InvalidUrl { url: url.clone() })?;
-        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        let (Some(scheme), Some(_)) = (uri.scheme_str(), uri.authority()) else {
             return Err(Error::InvalidUrl { url });
         };
-        let dial = match (self.dial, scheme) {
-            (Some(dial), "ws" | "wss") => dial,
-            (None, "ws") => {
-                let host = authority.host();
-                let port = authority.port_u16().unwrap_or(80);
-                dial_tcp(format!("{host}:{port}"))
-            }
+        match (&self.dial, scheme) {
+            (Some(_), "ws" | "wss") | (None, "ws") => {}
             (None, "wss") => return Err(Error::TlsUnavailable),
             _ => return Err(Error::InvalidUrl { url }),
-        };
+        }
         Ok(Config {
             uri,
             token: self.token,
@@ -193,7 +201,8 @@ impl Builder {
             queue: self.queue,
             connect_timeout: self.connect_timeout,
             client_name: self.client_name,
-            dial,
+            manual_acks: self.manual_acks,
+            dial: self.dial,
         })
     }
 }
@@ -208,17 +217,38 @@ impl fmt::Debug for Builder {
     }
 }
 
-fn dial_tcp(address: String) -> Dial {
-    let address: Arc<str> = address.into();
-    Box::new(move || {
-        let address = address.clone();
-        Box::pin(async move {
-            let stream = TcpStream::connect(&*address).await?;
-            // Batches are whole when they are written: waiting for more only delays.
-            stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as Box<dyn Transport>)
-        })
-    })
+async fn dial_tcp(address: String) -> io::Result<Box<dyn Transport>> {
+    let stream = TcpStream::connect(address).await?;
+    // Batches are whole when they are written: waiting for more only delays.
+    stream.set_nodelay(true)?;
+    Ok(Box::new(stream))
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Makes a byte stream to the gateway at `uri`.
+    pub(crate) fn dial(&self, uri: &Uri) -> BoxFuture<'static, io::Result<Box<dyn Transport>>> {
+        match &self.dial {
+            Some(dial) => dial(),
+            None => {
+                let host = uri.host().unwrap_or_default();
+                let port = uri.port_u16().unwrap_or(80);
+                Box::pin(dial_tcp(format!("{host}:{port}")))
+            }
+        }
+    }
+
+    /// Where to go: the usual address, unless the gateway named another one that
+    /// can be dialled. Who brings a dial of his own knows best.
+    pub(crate) fn destination(&self, hint: &str) -> Uri {
+        let hinted = hint.parse::<Uri>().ok();
+        let hinted = hinted.filter(|uri| uri.scheme_str() == Some("ws") && uri.host().is_some());
+        match (hinted, &self.dial) {
+            (Some(uri), None) => uri,
+            _ => self.uri.clone(),
+        }
+    }
 }
 
 // === impl Config ===

@@ -39,6 +39,28 @@ impl Chain {
         })
     }
 
+    /// Identity of the log; empty: there is none.
+    pub(crate) fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    pub(crate) fn has_log(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// Up to here everything was delivered or reported.
+    pub(crate) fn held(&self) -> u64 {
+        self.last.unwrap_or_default().max(self.reported_to)
+    }
+
+    /// Gives up on what comes up to `offset`; returns the first and last offset of
+    /// what that is, if it is anything.
+    pub(crate) fn skip_to(&mut self, offset: u64) -> Option<(u64, u64)> {
+        let missing = (self.held() < offset).then(|| (self.held() + 1, offset));
+        self.reported(offset);
+        missing
+    }
+
     /// Begins anew, or goes on where it was if everything missed will follow.
     pub(crate) fn subscribed(&mut self, verdict: Verdict, position: Option<Position>) {
         let position = position.unwrap_or_default();

@@ -4,17 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{broadcast, mpsc, oneshot, watch},
     time::timeout,
 };
 use wire::client::{self as proto, ErrorCode};
 
 use crate::{
     builder::{Builder, Config},
-    connection::{Connection, Signals},
-    direct::{self, DirectMessages},
+    connection::{Connection, Signals, Told},
+    direct::{self, Direct, DirectMessages},
     error::Error,
     in_flight::{Operation, Reply, Subscribing},
+    notices::{self, Notice, Notices},
     queue::Queue,
     state::{Ending, State},
     subscription::Subscription,
@@ -79,6 +80,8 @@ struct Handle {
     signals: Arc<Signals>,
     state: watch::Receiver<State>,
     direct: Arc<direct::Queue>,
+    /// Never read, and so never a cause of waiting: readers are made from it.
+    notices: broadcast::Receiver<Notice>,
     config: Arc<Config>,
 }
 
@@ -103,11 +106,15 @@ impl Client {
         let (state_sender, state) = watch::channel(State::Connecting);
         let signals = Arc::new(Signals::default());
         let direct = Arc::new(Queue::new(config.queue));
+        let (notices_sender, notices) = broadcast::channel(notices::MOST);
         let connection = Connection::new(
             config.clone(),
             receiver,
             signals.clone(),
-            state_sender,
+            Told {
+                state: state_sender,
+                notices: notices_sender,
+            },
             direct.clone(),
         );
         #[expect(
@@ -121,6 +128,7 @@ impl Client {
                 signals,
                 state,
                 direct,
+                notices,
                 config,
             }),
         }
@@ -251,13 +259,25 @@ impl Client {
         DirectMessages::new(self.handle.direct.clone(), self.clone())
     }
 
+    /// What the gateway has to say from now on, beside [`State`].
+    pub fn notices(&self) -> Notices {
+        Notices::new(self.handle.notices.resubscribe())
+    }
+
     /// Confirms direct messages up to and including the one with this
-    /// [`Direct::ack`](crate::Direct::ack). Nothing answers it.
-    ///
-    /// # Errors
-    /// [`Error::Closed`].
-    pub async fn ack(&self, up_to: u64) -> Result<(), Error> {
-        self.submit(Operation::Ack(up_to)).await
+    /// [`Direct::ack`]. Needed with
+    /// [`Builder::manual_acks`](crate::Builder::manual_acks) only. Nothing answers
+    /// it; of messages that came over a connection since lost nobody waits for it,
+    /// but for those of the mailbox.
+    pub fn ack(&self, up_to: u64) {
+        self.handle.signals.confirm(up_to);
+    }
+
+    /// The application has got a direct message.
+    pub(crate) fn took(&self, direct: &Direct) {
+        if let (Some(number), false) = (direct.ack, self.handle.config.manual_acks) {
+            self.ack(number);
+        }
     }
 
     /// Closes the connection in order and returns when that is done. Whatever is

@@ -1,24 +1,20 @@
-//! The one task of a client: it owns the socket, makes it again when it is lost,
-//! and ends when the client is closed or refused for good.
+//! The one task of a client: it owns its connection, makes it again when it is
+//! lost, opens a second one first when it is asked to move, and ends when the
+//! client is closed or refused for good.
 
-use std::{
-    future::pending,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use futures_util::future::BoxFuture;
 use tokio::{
     select,
-    sync::{Notify, mpsc, watch},
-    time::{Instant, sleep_until, timeout},
+    sync::{Notify, broadcast, mpsc, watch},
+    time::Instant,
 };
 use wire::{
     CloseVerdict,
-    client::{ServerEvent, Welcome, server_event::Event as Said},
+    client::{ServerEvent, server_event::Event as Said},
 };
 
 use crate::{
@@ -26,65 +22,61 @@ use crate::{
     builder::Config,
     direct,
     error::Error,
-    exchange::Exchange,
-    greeting::{Session, Welcomed, greet},
+    exchange::{Exchange, Side},
+    greeting::{Session, Welcomed},
     in_flight::Operation,
-    socket::{Incoming, Socket},
+    link::{Link, LinkEvent, Open, until},
+    moving::{self, Plan, Second},
+    notices::Notice,
+    socket::Incoming,
     state::{Ending, State},
 };
 
-/// When to ask again for subscriptions that the gateway could not renew; spread,
-/// because it is under strain.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Names of the notices about the gateway's bus.
+const DEGRADED: &str = "degraded";
+const RECOVERED: &str = "recovered";
 
 /// What the task and its handles share besides the queue of operations.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
-    /// A caller, a subscription or every handle was dropped, or the client closed.
+    /// A caller, a subscription or every handle was dropped, the client closed, or
+    /// something was confirmed.
     wake: Notify,
     closing: AtomicBool,
+    /// Number of the newest direct message that the application confirmed.
+    confirmed: AtomicU64,
+}
+
+/// What the task tells whoever is interested.
+pub(crate) struct Told {
+    pub(crate) state: watch::Sender<State>,
+    pub(crate) notices: broadcast::Sender<Notice>,
 }
 
 /// See the module.
 pub(crate) struct Connection {
-    config: Arc<Config>,
+    pub(super) config: Arc<Config>,
     operations: mpsc::Receiver<Operation>,
     signals: Arc<Signals>,
-    state: watch::Sender<State>,
-    exchange: Exchange,
-    session: Session,
+    pub(super) told: Told,
+    pub(super) exchange: Exchange,
+    pub(super) session: Session,
     backoff: Backoff,
-    link: Link,
-}
-
-/// ```text
-///   Opening --Welcome--> Open --ended, silent--> Waiting --due--> Opening
-///      +-------------failed, too late---------------^
-/// ```
-enum Link {
-    Waiting(Instant),
-    Opening(BoxFuture<'static, Result<Welcomed, Ending>>),
-    Open(Box<Open>),
-}
-
-struct Open {
-    socket: Socket,
-    since: Instant,
-    /// A link on which nothing came for so long is dead.
-    silence: Option<Duration>,
-    /// When to ask again for postponed subscriptions.
-    ask_again_at: Option<Instant>,
+    pub(super) link: Link,
+    /// How the main connection is to be left.
+    pub(super) plan: Option<Plan>,
+    pub(super) second: Option<Second>,
+    /// When the record of the last move is of no use any more.
+    pub(super) forget_at: Option<Instant>,
 }
 
 /// What wakes the task.
 enum Event {
     Operation(Option<Operation>),
     Signal,
-    Due,
-    Opened(Result<Box<Welcomed>, Ending>),
-    Incoming(Incoming),
-    Silent,
-    AskAgain,
+    Main(LinkEvent),
+    Second(moving::Event),
+    Forget,
 }
 
 // === impl Signals ===
@@ -96,6 +88,11 @@ impl Signals {
 
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(crate) fn confirm(&self, number: u64) {
+        self.confirmed.fetch_max(number, Ordering::AcqRel);
         self.wake();
     }
 
@@ -111,7 +108,7 @@ impl Connection {
         config: Arc<Config>,
         operations: mpsc::Receiver<Operation>,
         signals: Arc<Signals>,
-        state: watch::Sender<State>,
+        told: Told,
         direct: Arc<direct::Queue>,
     ) -> Self {
         let exchange = Exchange::new(config.subprotocol, direct);
@@ -121,11 +118,14 @@ impl Connection {
             config,
             operations,
             signals,
-            state,
+            told,
             exchange,
             session,
             backoff: Backoff::default(),
             link,
+            plan: None,
+            second: None,
+            forget_at: None,
         }
     }
 
@@ -136,7 +136,11 @@ impl Connection {
             if let Some(ending) = self.apply(event) {
                 break ending;
             }
-            self.transmit();
+            self.go_on_moving();
+            self.link.transmit(&mut self.exchange, Side::Main);
+            if let Some(second) = &mut self.second {
+                second.link.transmit(&mut self.exchange, Side::Second);
+            }
         };
         self.finish(ending).await;
     }
@@ -147,7 +151,9 @@ impl Connection {
         select! {
             operation = self.operations.recv(), if has_room => Event::Operation(operation),
             () = self.signals.wake.notified() => Event::Signal,
-            event = self.link.next() => event,
+            event = self.link.next() => Event::Main(event),
+            event = moving::next(&mut self.second) => Event::Second(event),
+            () = until(self.forget_at) => Event::Forget,
         }
     }
 
@@ -157,16 +163,34 @@ impl Connection {
             Event::Operation(Some(operation)) => self.submit(operation),
             Event::Operation(None) => return Some(Ending::by_owner()),
             Event::Signal if self.signals.is_closing() => return Some(Ending::by_owner()),
-            Event::Signal => self.exchange.sweep(),
-            Event::Due => self.open(),
-            Event::AskAgain => self.exchange.ask_again(),
-            Event::Opened(Ok(welcomed)) => self.welcome(*welcomed),
-            Event::Incoming(Incoming::Message(message)) => self.hear(message.events),
-            Event::Incoming(Incoming::Heard | Incoming::Flushed) => {}
-            Event::Opened(Err(ending)) | Event::Incoming(Incoming::Ended(ending)) => {
+            Event::Signal => {
+                let confirmed = self.signals.confirmed.load(Ordering::Acquire);
+                self.exchange.confirm(confirmed);
+                self.exchange.sweep();
+            }
+            Event::Main(event) => return self.apply_to_main(event),
+            Event::Second(event) => self.apply_to_second(event),
+            Event::Forget => {
+                self.forget_at = None;
+                self.exchange.forget_old();
+            }
+        }
+        None
+    }
+
+    fn apply_to_main(&mut self, event: LinkEvent) -> Option<Ending> {
+        match event {
+            LinkEvent::Due => self.open(),
+            LinkEvent::AskAgain => self.exchange.ask_again(Side::Main),
+            LinkEvent::Opened(Ok(welcomed)) => self.welcome(*welcomed),
+            LinkEvent::Incoming(Incoming::Message(message)) => {
+                self.hear(Side::Main, message.events);
+            }
+            LinkEvent::Incoming(Incoming::Heard | Incoming::Flushed) | LinkEvent::Closed => {}
+            LinkEvent::Opened(Err(ending)) | LinkEvent::Incoming(Incoming::Ended(ending)) => {
                 return self.disconnect(ending);
             }
-            Event::Silent => return self.disconnect(Ending::lost("the gateway went silent")),
+            LinkEvent::Silent => return self.disconnect(Ending::silent()),
         }
         None
     }
@@ -183,8 +207,9 @@ impl Connection {
 
     fn open(&mut self) {
         self.session.mailbox_offset = self.exchange.mailbox_offset();
+        self.session.hint = Box::default();
         self.link = Link::opening(&self.config, &self.session);
-        self.state.send_replace(State::Connecting);
+        self.told.state.send_replace(State::Connecting);
     }
 
     fn welcome(&mut self, welcomed: Welcomed) {
@@ -193,39 +218,54 @@ impl Connection {
             welcome,
             rest,
         } = welcomed;
-        self.link = Link::Open(Box::new(Open::new(socket, &welcome)));
+        let open = Open::new(socket, &welcome);
+        self.told.state.send_replace(open.state());
+        self.link = Link::Open(Box::new(open));
         self.exchange.connected(&welcome);
         self.session.ticket = welcome.session_ticket;
-        self.state.send_replace(State::Connected {
-            connection_id: welcome.connection_id.into(),
-            session_id: welcome.session_id.into(),
-        });
-        self.hear(rest);
+        self.hear(Side::Main, rest);
     }
 
-    fn hear(&mut self, events: Vec<ServerEvent>) {
+    /// Takes in what came over one of the connections.
+    pub(super) fn hear(&mut self, side: Side, events: Vec<ServerEvent>) {
+        let now = Instant::now();
         for event in events.into_iter().filter_map(|event| event.event) {
             match event {
-                // Another gateway takes over when this one closes.
-                Said::Migrate(migrate) => self.session.ticket = migrate.session_ticket,
-                event => self.exchange.handle(event),
+                Said::Migrate(migrate) => self.plan_to_leave(side, migrate),
+                Said::Notice(notice) => self.notice(side, notice.into()),
+                event => self.exchange.handle(side, event, now),
             }
         }
     }
 
-    fn transmit(&mut self) {
-        let Link::Open(open) = &mut self.link else {
-            return;
+    fn notice(&mut self, side: Side, notice: Notice) {
+        let link = match (&mut self.second, side) {
+            (_, Side::Main) => &mut self.link,
+            // What befalls a gateway that was left is none of our business.
+            (Some(second), _) if !second.is_leaving() => &mut second.link,
+            _ => return,
         };
-        // What comes while a message is being written gathers and leaves as one.
-        if open.socket.is_flushed() {
-            for message in self.exchange.take_messages() {
-                open.socket.push(message);
-            }
+        if let Link::Open(open) = link {
+            open.is_degraded = match notice.kind.as_str() {
+                DEGRADED => true,
+                RECOVERED => false,
+                _ => open.is_degraded,
+            };
         }
-        if self.exchange.has_postponed() && open.ask_again_at.is_none() {
-            let spread = ASK_AGAIN_AFTER.mul_f64(fastrand::f64());
-            open.ask_again_at = Some(Instant::now() + ASK_AGAIN_AFTER + spread);
+        self.tell_state();
+        // Nobody may be listening.
+        drop(self.told.notices.send(notice));
+    }
+
+    /// Tells where the client stands, if it is connected and that has changed.
+    pub(super) fn tell_state(&self) {
+        if let Link::Open(open) = &self.link {
+            let state = open.state();
+            self.told.state.send_if_modified(|told| {
+                let is_news = *told != state;
+                *told = state;
+                is_news
+            });
         }
     }
 
@@ -238,10 +278,14 @@ impl Connection {
         if ending.verdict() == CloseVerdict::Stay {
             return Some(ending);
         }
+        self.plan = None;
+        if self.fall_back_on_second(&ending) {
+            return None;
+        }
         self.exchange.disconnected();
         let retry_in = self.backoff.after(&ending, self.link.lived());
         self.link = Link::Waiting(Instant::now() + retry_in);
-        self.state.send_replace(State::Disconnected {
+        self.told.state.send_replace(State::Disconnected {
             cause: ending,
             retry_in,
         });
@@ -250,86 +294,19 @@ impl Connection {
 
     async fn finish(mut self, ending: Ending) {
         let error = Error::Closed(ending.clone());
-        self.state.send_replace(State::Closed { cause: ending });
+        self.told
+            .state
+            .send_replace(State::Closed { cause: ending });
         self.operations.close();
         self.exchange.end(&error);
         while let Some(operation) = self.operations.recv().await {
             operation.fail(error.clone());
         }
-        if let Link::Open(open) = self.link {
-            open.socket.close().await;
-        }
-    }
-}
-
-// === impl Link ===
-
-impl Link {
-    fn opening(config: &Arc<Config>, session: &Session) -> Self {
-        let greeting = timeout(
-            config.connect_timeout,
-            greet(config.clone(), session.clone()),
-        );
-        Self::Opening(Box::pin(async {
-            let late = |_| Err(Ending::lost("the gateway did not answer in time"));
-            greeting.await.unwrap_or_else(late)
-        }))
-    }
-
-    /// How long the connection has lived; zero: it was never made.
-    fn lived(&self) -> Duration {
-        match self {
-            Self::Open(open) => open.since.elapsed(),
-            Self::Waiting(_) | Self::Opening(_) => Duration::ZERO,
-        }
-    }
-
-    /// Can be dropped at any time without loss.
-    async fn next(&mut self) -> Event {
-        match self {
-            Self::Waiting(due) => {
-                sleep_until(*due).await;
-                Event::Due
+        let second = self.second.map(|second| second.link.close());
+        tokio::join!(self.link.close(), async {
+            if let Some(second) = second {
+                second.await;
             }
-            Self::Opening(opening) => Event::Opened(opening.await.map(Box::new)),
-            Self::Open(open) => open.next().await,
-        }
-    }
-}
-
-// === impl Open ===
-
-impl Open {
-    fn new(socket: Socket, welcome: &Welcome) -> Self {
-        let heartbeat_ms = welcome.limits.unwrap_or_default().heartbeat_ms;
-        let heartbeat = Duration::from_millis(heartbeat_ms.into());
-        Self {
-            socket,
-            since: Instant::now(),
-            // The gateway pings after one heartbeat; half a one is for the way.
-            silence: (heartbeat_ms != 0).then(|| heartbeat * 5 / 2),
-            ask_again_at: None,
-        }
-    }
-
-    async fn next(&mut self) -> Event {
-        let dead_at = self.silence.map(|silence| self.socket.heard_at() + silence);
-        let ask_again_at = self.ask_again_at;
-        select! {
-            incoming = self.socket.next() => Event::Incoming(incoming),
-            () = until(dead_at) => Event::Silent,
-            () = until(ask_again_at) => {
-                self.ask_again_at = None;
-                Event::AskAgain
-            }
-        }
-    }
-}
-
-/// Never, if there is no such instant.
-async fn until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => sleep_until(instant).await,
-        None => pending().await,
+        });
     }
 }

@@ -1,21 +1,33 @@
 //! Messages to this user, connection or session.
 
 use std::{
+    collections::VecDeque,
+    hash::{BuildHasher, RandomState},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::Stream;
+use tokio::time::Instant;
 use wire::client as proto;
 
 use crate::{
+    acks::Acks,
     chain::{Chain, Fit},
     client::Client,
     queue,
     subscription::{Gap, GapCause},
 };
+
+/// Two connections of one client bring the same message at most so far apart.
+/// Messages are not stamped, so within this time an equal one counts as the copy.
+const COPY_WITHIN: Duration = Duration::from_secs(2);
+
+/// Messages remembered for that; of more the oldest may come twice.
+const MOST_RECENT: usize = 1_024;
 
 /// The messages sent to this user, connection or session: a `Stream` of
 /// [`DirectEvent`]s that ends when the client is closed.
@@ -24,11 +36,20 @@ use crate::{
 /// queue that is bounded like a subscription's: of what does not fit the oldest
 /// are dropped, and a [`Gap`] stands in their place. Every stream of one client
 /// reads from the same queue, so each message goes to one of them.
+///
+/// A message whose sender waits for a confirmation is confirmed when it is taken
+/// from the stream, and not before. With
+/// [`Builder::manual_acks`](crate::Builder::manual_acks) that is left to
+/// [`Client::ack`], for when it has been dealt with. Either way the confirmation
+/// counts for everything before it, dropped messages included.
+///
+/// While the client moves to another gateway, both connections may bring the same
+/// message: it is delivered once.
 #[derive(Debug)]
 pub struct DirectMessages {
     queue: Arc<Queue>,
     /// Keeps the connection as long as somebody listens.
-    _client: Client,
+    client: Client,
 }
 
 /// One thing a reader of direct messages learns.
@@ -49,7 +70,8 @@ pub struct Direct {
     /// What was sent.
     pub payload: Bytes,
     /// What to hand to [`Client::ack`] once the message is dealt with, if its
-    /// sender waits for that.
+    /// sender waits for that. Grows from message to message for the life of the
+    /// client.
     pub ack: Option<u64>,
 }
 
@@ -61,16 +83,26 @@ pub(crate) type Queue = queue::Queue<DirectEvent>;
 pub(crate) struct Mailbox {
     chain: Chain,
     queue: Arc<Queue>,
+    acks: Acks,
+    /// What came lately while there were two connections.
+    recent: VecDeque<Recent>,
+    hasher: RandomState,
+}
+
+/// A message that the other connection may bring as well.
+#[derive(Debug)]
+struct Recent {
+    line: u32,
+    content: u64,
+    number: Option<u64>,
+    at: Instant,
 }
 
 // === impl DirectMessages ===
 
 impl DirectMessages {
     pub(crate) fn new(queue: Arc<Queue>, client: Client) -> Self {
-        Self {
-            queue,
-            _client: client,
-        }
+        Self { queue, client }
     }
 }
 
@@ -78,7 +110,11 @@ impl Stream for DirectMessages {
     type Item = DirectEvent;
 
     fn poll_next(self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.queue.poll_next(ctx)
+        let polled = self.queue.poll_next(ctx);
+        if let Poll::Ready(Some(DirectEvent::Message(direct))) = &polled {
+            self.client.took(direct);
+        }
+        polled
     }
 }
 
@@ -117,6 +153,9 @@ impl Mailbox {
         Self {
             chain: Chain::default(),
             queue,
+            acks: Acks::default(),
+            recent: VecDeque::new(),
+            hasher: RandomState::new(),
         }
     }
 
@@ -125,35 +164,101 @@ impl Mailbox {
         self.chain.position().map_or(0, |position| position.offset)
     }
 
-    pub(crate) fn deliver(&mut self, direct: proto::Direct) {
+    /// Takes a message from connection `line`, which is one of two or alone.
+    pub(crate) fn deliver(
+        &mut self,
+        line: u32,
+        direct: proto::Direct,
+        is_one_of_two: bool,
+        now: Instant,
+    ) {
+        if self.is_copy(line, &direct, now) {
+            return;
+        }
         match self.chain.next(direct.offset, direct.previous, false) {
-            Fit::Duplicate => return,
+            Fit::Duplicate => {
+                // Its sender waits on this connection too.
+                if direct.needs_ack {
+                    self.acks.note_copy(self.acks.last(), line, &direct);
+                }
+                return;
+            }
             Fit::Broken(from, to) => {
                 let gap = Gap::withheld(from, to, GapCause::BrokenChain);
                 self.queue.push(DirectEvent::Gap(gap));
             }
             Fit::InOrder => {}
         }
-        self.queue.push(DirectEvent::Message(direct.into()));
+        let number = direct.needs_ack.then(|| self.acks.note(line, &direct));
+        if is_one_of_two {
+            self.remember(line, &direct, number, now);
+        }
+        self.queue.push(DirectEvent::Message(Direct {
+            offset: direct.offset,
+            payload: direct.payload,
+            ack: number,
+        }));
+    }
+
+    /// See [`Acks::confirm`].
+    pub(crate) fn confirm(&mut self, number: u64) {
+        self.acks.confirm(number);
+    }
+
+    /// See [`Acks::take`].
+    pub(crate) fn take_ack(&mut self, line: u32, is_main: bool) -> Option<u64> {
+        self.acks.take(line, is_main)
+    }
+
+    /// The connection is gone.
+    pub(crate) fn line_ended(&mut self, line: u32) {
+        self.acks.line_ended(line);
+    }
+
+    /// There is one connection only, and has been for a while.
+    pub(crate) fn end_overlap(&mut self) {
+        self.recent = VecDeque::new();
     }
 
     pub(crate) fn end(&self) {
         self.queue.end();
     }
-}
 
-// === impl Direct ===
-
-impl From<proto::Direct> for Direct {
-    fn from(direct: proto::Direct) -> Self {
-        let ack = match direct.offset {
-            0 => direct.ack_id,
-            offset => offset,
-        };
-        Self {
-            offset: direct.offset,
-            payload: direct.payload,
-            ack: direct.needs_ack.then_some(ack),
+    fn is_copy(&mut self, line: u32, direct: &proto::Direct, now: Instant) -> bool {
+        let is_old = |recent: &Recent| now - recent.at > COPY_WITHIN;
+        while self.recent.front().is_some_and(is_old) {
+            self.recent.pop_front();
         }
+        if self.recent.is_empty() {
+            return false;
+        }
+        let content = self.content(direct);
+        let is_same = |recent: &Recent| recent.line != line && recent.content == content;
+        let Some(index) = self.recent.iter().position(is_same) else {
+            return false;
+        };
+        let number = self.recent.remove(index).and_then(|first| first.number);
+        if let Some(number) = number.filter(|_| direct.needs_ack) {
+            self.acks.note_copy(number, line, direct);
+        }
+        true
+    }
+
+    fn remember(&mut self, line: u32, direct: &proto::Direct, number: Option<u64>, at: Instant) {
+        if self.recent.len() == MOST_RECENT {
+            self.recent.pop_front();
+        }
+        let content = self.content(direct);
+        self.recent.push_back(Recent {
+            line,
+            content,
+            number,
+            at,
+        });
+    }
+
+    fn content(&self, direct: &proto::Direct) -> u64 {
+        let content = (direct.offset, direct.needs_ack, &direct.payload);
+        self.hasher.hash_one(content)
     }
 }

@@ -5,37 +5,51 @@
 //! The rule it keeps: every operation is answered exactly once, whatever becomes
 //! of its connection, and no more are in flight than `Welcome` allows.
 
+mod moving;
+
 use std::{collections::VecDeque, sync::Arc};
 
+use tokio::time::Instant;
 use wire::{
     Subprotocol,
     client::{
-        Ack, Cancel, ClientEvent, ErrorCode, Publish, Request, Subscribe, Unsubscribe, Welcome,
-        client_event, response::Outcome, server_event::Event,
+        Ack, Cancel, ErrorCode, Subscribed, Unsubscribed, Welcome, client_event, response::Outcome,
+        server_event::Event,
     },
 };
 
 use crate::{
-    batch::Batch,
     client::Accepted,
     direct::{self, Mailbox},
     error::Error,
-    in_flight::{InFlight, Operation, Pending, Subscribing},
-    subscriptions::Subscriptions,
+    in_flight::{Operation, Pending, Subscribing},
+    line::Line,
+    subscriptions::{Agreed, Subscriptions},
 };
+
+/// Which of the two connections that a client has at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The one that new operations go over.
+    Main,
+    /// The one that will replace it, or that it has replaced.
+    Second,
+}
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    in_flight: InFlight,
-    /// What could not be sent yet. Bounded by the subscriptions, the window and
-    /// one batch of operations.
+    line: Line,
+    second: Option<Line>,
+    /// What callers want and could not be sent yet. Bounded by the window and one
+    /// batch of operations.
     waiting: VecDeque<Operation>,
-    /// Subscriptions that the gateway cannot renew at the moment.
-    postponed: Vec<Subscribing>,
     subscriptions: Subscriptions,
     mailbox: Mailbox,
-    batch: Batch,
+    /// Where the client stands with its move to another gateway.
+    moving: moving::Stage,
+    last_line: u32,
+    subprotocol: Subprotocol,
 }
 
 // === impl Exchange ===
@@ -43,12 +57,14 @@ pub(crate) struct Exchange {
 impl Exchange {
     pub(crate) fn new(subprotocol: Subprotocol, direct: Arc<direct::Queue>) -> Self {
         Self {
-            in_flight: InFlight::new(),
+            line: Line::new(0, subprotocol),
+            second: None,
             waiting: VecDeque::new(),
-            postponed: Vec::new(),
             subscriptions: Subscriptions::default(),
             mailbox: Mailbox::new(direct),
-            batch: Batch::new(subprotocol),
+            moving: moving::Stage::Settled,
+            last_line: 0,
+            subprotocol,
         }
     }
 
@@ -59,7 +75,8 @@ impl Exchange {
 
     /// How many more operations could be sent now.
     pub(crate) fn room(&self) -> usize {
-        self.in_flight.room().saturating_sub(self.waiting.len())
+        let waiting = self.waiting.len() + self.line.waiting.len();
+        self.line.in_flight.room().saturating_sub(waiting)
     }
 
     /// Takes an operation to be sent as soon as there is room.
@@ -76,53 +93,63 @@ impl Exchange {
 
     /// Gives up what callers have dropped.
     pub(crate) fn sweep(&mut self) {
-        for id in self.in_flight.cancel_abandoned() {
-            self.send(client_event::Event::Cancel(Cancel { id }));
+        for line in [Some(&mut self.line), self.second.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            for id in line.in_flight.cancel_abandoned() {
+                line.send(client_event::Event::Cancel(Cancel { id }));
+            }
         }
-        let abandoned = self.subscriptions.take_abandoned();
-        self.waiting
-            .extend(abandoned.into_iter().map(Operation::Unsubscribe));
+        for channel in self.subscriptions.take_abandoned() {
+            if let Some(second) = self.second.as_mut().filter(|line| line.has(&channel)) {
+                second.forget(&channel);
+                second.unsubscribe(channel.clone());
+            }
+            self.line.forget(&channel);
+            self.line.unsubscribe(channel);
+        }
+    }
+
+    /// The application has dealt with direct messages up to this number.
+    pub(crate) fn confirm(&mut self, number: u64) {
+        self.mailbox.confirm(number);
     }
 
     /// A new connection: sends again what may be, in order.
     pub(crate) fn connected(&mut self, welcome: &Welcome) {
-        let limits = welcome.limits.unwrap_or_default();
-        self.in_flight.set_window(limits.max_in_flight);
-        self.batch.limit(limits.max_message_bytes);
+        self.line.open(welcome);
     }
 
     /// Whether [`Self::ask_again`] has something to ask for.
-    pub(crate) fn has_postponed(&self) -> bool {
-        !self.postponed.is_empty()
+    pub(crate) fn has_postponed(&self, side: Side) -> bool {
+        self.on(side).is_some_and(|line| !line.postponed.is_empty())
     }
 
     /// Asks again for what the gateway could not renew.
-    pub(crate) fn ask_again(&mut self) {
-        let postponed = self.postponed.drain(..).map(Operation::Subscribe);
-        self.waiting.extend(postponed);
+    pub(crate) fn ask_again(&mut self, side: Side) {
+        if let Some(line) = self.on_mut(side) {
+            line.ask_again();
+        }
     }
 
-    /// The connection is gone.
+    /// Every connection is gone.
     pub(crate) fn disconnected(&mut self) {
-        self.batch.clear();
-        self.postponed.clear();
-        let again = self.subscriptions.start_over();
-        let retries = self.in_flight.take_all();
-        let waiting = std::mem::take(&mut self.waiting);
-        self.waiting
-            .extend(again.into_iter().map(Operation::Subscribe));
-        self.waiting.extend(
-            retries
-                .into_iter()
-                .filter_map(Pending::into_retry)
-                .chain(waiting)
-                .filter(|operation| !is_of_connection(operation)),
-        );
+        self.stay();
+        let next = self.next_line();
+        let mut gone = std::mem::replace(&mut self.line, next);
+        self.mailbox.line_ended(gone.id);
+        self.subscriptions.end_overlap();
+        self.line.subscribe_to(self.subscriptions.again());
+        self.repeat(gone.end());
     }
 
     /// The end: nothing will be sent any more.
     pub(crate) fn end(&mut self, error: &Error) {
-        for pending in self.in_flight.take_all() {
+        let in_flight = self.line.in_flight.take_all().into_iter();
+        let second = self.second.take();
+        let left = second.map(|mut line| line.in_flight.take_all());
+        for pending in in_flight.chain(left.into_iter().flatten()) {
             pending.fail(error.clone());
         }
         for operation in self.waiting.drain(..) {
@@ -133,24 +160,46 @@ impl Exchange {
     }
 
     /// The messages to send now.
-    pub(crate) fn take_messages(&mut self) -> Vec<Vec<u8>> {
-        while self.in_flight.room() > 0 {
-            let Some(operation) = self.waiting.pop_front() else {
-                break;
-            };
-            if !operation.is_abandoned() {
-                self.start(operation);
+    pub(crate) fn take_messages(&mut self, side: Side) -> Vec<Vec<u8>> {
+        while let Some(operation) = self.next_to_send(side) {
+            if operation.is_abandoned() {
+                continue;
+            }
+            let subscriptions = &self.subscriptions;
+            let line = on(&mut self.line, &mut self.second, side).expect("it has room");
+            if let Err(pending) = line.start(operation, subscriptions) {
+                let error = Error::of_code(ErrorCode::MessageTooLarge);
+                self.refused(side, pending, error);
             }
         }
-        self.batch.take()
+        let Some(line) = on(&mut self.line, &mut self.second, side) else {
+            return Vec::new();
+        };
+        if let Some(up_to) = self.mailbox.take_ack(line.id, side == Side::Main) {
+            line.send(client_event::Event::Ack(Ack { up_to }));
+        }
+        line.take_messages()
     }
 
-    /// Takes what the gateway said.
-    pub(crate) fn handle(&mut self, event: Event) {
+    /// Takes what the gateway said, at this time.
+    pub(crate) fn handle(&mut self, side: Side, event: Event, now: Instant) {
+        let has_two = self.second.as_ref().is_some_and(|line| line.is_open);
+        let Some(line) = on(&mut self.line, &mut self.second, side) else {
+            return;
+        };
         match event {
-            Event::Publication(publication) => self.subscriptions.publication(publication),
-            Event::Gap(gap) => self.subscriptions.gap(gap),
-            Event::Direct(direct) => self.mailbox.deliver(direct),
+            Event::Publication(publication) => {
+                if let Some(channel) = line.aliases.get(&publication.alias) {
+                    self.subscriptions
+                        .publication(line.id, channel, publication);
+                }
+            }
+            Event::Gap(gap) => {
+                if let Some(channel) = line.aliases.get(&gap.alias) {
+                    self.subscriptions.gap(line.id, channel, gap);
+                }
+            }
+            Event::Direct(direct) => self.mailbox.deliver(line.id, direct, has_two, now),
             Event::Response(response) => {
                 let result = match response.outcome {
                     Some(Outcome::Payload(payload)) => Ok(payload),
@@ -158,97 +207,127 @@ impl Exchange {
                     // The empty payload has no bytes in some encoders.
                     None => Ok(bytes::Bytes::new()),
                 };
-                if let Some(Pending::Request(_, reply)) = self.in_flight.end(response.id) {
+                if let Some(Pending::Request(_, reply)) = line.in_flight.end(response.id) {
                     drop(reply.send(result));
                 }
             }
             Event::Accepted(accepted) => {
-                if let Some(Pending::Publish(_, reply)) = self.in_flight.end(accepted.id) {
+                if let Some(Pending::Publish(_, reply)) = line.in_flight.end(accepted.id) {
                     let offset = accepted.offset;
                     drop(reply.send(Ok(Accepted { offset })));
                 }
             }
             Event::Subscribed(subscribed) => {
-                if let Some(Pending::Subscribe(asked)) = self.in_flight.end(subscribed.id) {
-                    self.subscriptions.subscribed(asked, subscribed);
+                if let Some(Pending::Subscribe(asked)) = line.in_flight.end(subscribed.id) {
+                    self.subscribed(side, asked, subscribed);
                 }
             }
-            Event::Unsubscribed(ended) if ended.id == 0 => self.subscriptions.unsubscribed(&ended),
-            Event::Unsubscribed(answer) => drop(self.in_flight.end(answer.id)),
+            Event::Unsubscribed(ended) if ended.id == 0 => self.unsubscribed(side, &ended),
+            Event::Unsubscribed(answer) => drop(line.in_flight.end(answer.id)),
             Event::Error(error) => {
-                let failure = error.failure.unwrap_or_default();
-                self.refused(error.id, failure.into());
+                let failure = error.failure.unwrap_or_default().into();
+                match line.in_flight.end(error.id) {
+                    Some(pending) => self.refused(side, pending, failure),
+                    None => tracing::debug!(%failure, "the gateway reports an error"),
+                }
             }
+            Event::Pong(_) => self.heard_the_end(side),
             // What this version has no use for, and what answers nothing of ours.
             other => tracing::trace!(?other, "event ignored"),
         }
     }
 
-    fn refused(&mut self, id: u32, error: Error) {
-        match self.in_flight.end(id) {
-            Some(Pending::Subscribe(asked)) => {
-                self.postponed
-                    .extend(self.subscriptions.refused(asked, error));
-            }
-            Some(pending) => pending.fail(error),
-            None => tracing::debug!(%error, "the gateway reports an error"),
+    fn subscribed(&mut self, side: Side, asked: Subscribing, answer: Subscribed) {
+        let Some(line) = on(&mut self.line, &mut self.second, side) else {
+            return;
+        };
+        let (channel, alias) = (asked.channel.clone(), answer.alias);
+        let Some(agreed) = self.subscriptions.subscribed(line.id, asked, answer) else {
+            return;
+        };
+        line.aliases.insert(alias, channel.clone());
+        if agreed == Agreed::Anew {
+            self.began(side, &channel);
         }
     }
 
-    fn start(&mut self, operation: Operation) {
-        let id = self.in_flight.next_id();
-        match operation {
-            Operation::Ack(up_to) => self.send(client_event::Event::Ack(Ack { up_to })),
-            Operation::Unsubscribe(channel) => {
-                let channel = channel.to_string();
-                let event = client_event::Event::Unsubscribe(Unsubscribe { id, channel });
-                self.send_pending(id, event, Pending::Unsubscribe);
-            }
-            Operation::Subscribe(subscribing) => {
-                let event = client_event::Event::Subscribe(Subscribe {
-                    id,
-                    channel: subscribing.channel.to_string(),
-                    since: self.subscriptions.position(&subscribing.channel),
-                    options: subscribing.options,
-                });
-                self.send_pending(id, event, Pending::Subscribe(subscribing));
-            }
-            Operation::Publish(publish, reply) => {
-                let may_repeat = !publish.publication_id.is_empty();
-                let retry = may_repeat.then(|| Box::new(publish.clone()));
-                let event = client_event::Event::Publish(Publish { id, ..publish });
-                self.send_pending(id, event, Pending::Publish(retry, reply));
-            }
-            Operation::Request(request, reply) => {
-                let may_repeat = !request.idempotency_key.is_empty();
-                let retry = may_repeat.then(|| Box::new(request.clone()));
-                let event = client_event::Event::Request(Request { id, ..request });
-                self.send_pending(id, event, Pending::Request(retry, reply));
-            }
+    /// The gateway ended a subscription unasked.
+    fn unsubscribed(&mut self, side: Side, ended: &Unsubscribed) {
+        let Some(line) = on(&mut self.line, &mut self.second, side) else {
+            return;
+        };
+        line.forget(&ended.channel);
+        if self.is_left(side) || !self.subscriptions.has(&ended.channel) {
+            return;
+        }
+        self.subscriptions.unsubscribed(ended);
+        let other = on(&mut self.line, &mut self.second, side.other());
+        if let Some(other) = other.filter(|other| other.has(&ended.channel)) {
+            other.forget(&ended.channel);
+            other.unsubscribe(ended.channel.as_str().into());
         }
     }
 
-    fn send_pending(&mut self, id: u32, event: client_event::Event, pending: Pending) {
-        self.in_flight.begin(id, pending);
-        if self.batch.push(ClientEvent { event: Some(event) }).is_err() {
-            self.refused(id, Error::of_code(ErrorCode::MessageTooLarge));
+    fn refused(&mut self, side: Side, pending: Pending, error: Error) {
+        let Pending::Subscribe(asked) = pending else {
+            return pending.fail(error);
+        };
+        let postponed = self.subscriptions.refused(asked, error);
+        if let Some(line) = self.on_mut(side) {
+            line.postponed.extend(postponed);
         }
     }
 
-    /// Sends an event that nothing answers.
-    fn send(&mut self, event: client_event::Event) {
-        let pushed = self.batch.push(ClientEvent { event: Some(event) });
-        if pushed.is_err() {
-            tracing::debug!("the gateway accepts no message large enough for this event");
+    fn next_to_send(&mut self, side: Side) -> Option<Operation> {
+        let line = on(&mut self.line, &mut self.second, side)?;
+        if line.in_flight.room() == 0 {
+            return None;
+        }
+        let of_line = line.waiting.pop_front();
+        match side {
+            Side::Main => of_line.or_else(|| self.waiting.pop_front()),
+            Side::Second => of_line,
+        }
+    }
+
+    /// Does these before anything else that waits.
+    fn repeat(&mut self, operations: Vec<Operation>) {
+        for operation in operations.into_iter().rev() {
+            self.waiting.push_front(operation);
+        }
+    }
+
+    fn next_line(&mut self) -> Line {
+        self.last_line += 1;
+        Line::new(self.last_line, self.subprotocol)
+    }
+
+    fn on(&self, side: Side) -> Option<&Line> {
+        match side {
+            Side::Main => Some(&self.line),
+            Side::Second => self.second.as_ref(),
+        }
+    }
+
+    fn on_mut(&mut self, side: Side) -> Option<&mut Line> {
+        on(&mut self.line, &mut self.second, side)
+    }
+}
+
+// === impl Side ===
+
+impl Side {
+    fn other(self) -> Self {
+        match self {
+            Self::Main => Self::Second,
+            Self::Second => Self::Main,
         }
     }
 }
 
-/// Whether the operation means nothing on another connection: a subscription that
-/// is made again has a newer order to do so.
-fn is_of_connection(operation: &Operation) -> bool {
-    matches!(
-        operation,
-        Operation::Unsubscribe(_) | Operation::Subscribe(Subscribing { reply: None, .. })
-    )
+fn on<'a>(main: &'a mut Line, second: &'a mut Option<Line>, side: Side) -> Option<&'a mut Line> {
+    match side {
+        Side::Main => Some(main),
+        Side::Second => second.as_mut(),
+    }
 }

@@ -16,11 +16,16 @@ use crate::{
     state::Ending,
 };
 
+/// What this client is able to do: it follows `Migrate`.
+const CAPABILITIES: [&str; 1] = ["migrate"];
+
 /// What a client remembers of its session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Session {
     pub(crate) ticket: Bytes,
     pub(crate) mailbox_offset: u64,
+    /// Where the gateway says to go; empty: to the usual address.
+    pub(crate) hint: Box<str>,
 }
 
 /// A socket on which the gateway has said Welcome.
@@ -38,12 +43,13 @@ pub(crate) async fn greet(config: Arc<Config>, session: Session) -> Result<Welco
         let message = format!("no token: {error}");
         Ending::lost(message)
     })?;
-    let mut socket = upgrade(&config).await?;
+    let mut socket = upgrade(&config, &session.hint).await?;
     let hello = ClientEvent {
         event: Some(client_event::Event::Hello(Box::new(Hello {
             token,
             client_name: config.client_name.clone(),
             client_version: env!("CARGO_PKG_VERSION").into(),
+            capabilities: CAPABILITIES.map(String::from).into(),
             session_ticket: session.ticket,
             mailbox_offset: session.mailbox_offset,
             ..Hello::default()
@@ -79,10 +85,10 @@ async fn welcomed(mut socket: Socket) -> Result<Welcomed, Ending> {
     }
 }
 
-async fn upgrade(config: &Config) -> Result<Socket, Ending> {
-    let transport = (config.dial)().await.map_err(Ending::lost)?;
-    let request =
-        ClientRequestBuilder::new(config.uri.clone()).with_sub_protocol(config.subprotocol.name());
+async fn upgrade(config: &Config, hint: &str) -> Result<Socket, Ending> {
+    let uri = config.destination(hint);
+    let transport = config.dial(&uri).await.map_err(Ending::lost)?;
+    let request = ClientRequestBuilder::new(uri).with_sub_protocol(config.subprotocol.name());
     match client_async(request, transport).await {
         Ok((stream, _)) => Ok(Socket::new(stream, config.subprotocol)),
         Err(tungstenite::Error::Http(response)) => Err(refused(&response)),

@@ -21,7 +21,6 @@ pub(crate) enum Operation {
     Unsubscribe(Arc<str>),
     Publish(Publish, Reply<Accepted>),
     Request(Request, Reply<Bytes>),
-    Ack(u64),
 }
 
 /// A subscription to make, or to make again.
@@ -95,6 +94,18 @@ impl InFlight {
         self.entries.remove(&id)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The subscriptions that are being made.
+    pub(crate) fn subscribing(&self) -> impl Iterator<Item = &Subscribing> {
+        self.entries.values().filter_map(|pending| match pending {
+            Pending::Subscribe(subscribing) => Some(subscribing),
+            _ => None,
+        })
+    }
+
     /// Everything in flight, in the order it was sent.
     pub(crate) fn take_all(&mut self) -> Vec<Pending> {
         let mut all: Vec<_> = self.entries.drain().collect();
@@ -125,7 +136,7 @@ impl Operation {
             Self::Subscribe(subscribing) => subscribing.queue.is_abandoned(),
             Self::Publish(_, reply) => reply.is_closed(),
             Self::Request(_, reply) => reply.is_closed(),
-            Self::Unsubscribe(_) | Self::Ack(_) => false,
+            Self::Unsubscribe(_) => false,
         }
     }
 
@@ -136,7 +147,7 @@ impl Operation {
             Self::Subscribe(subscribing) => subscribing.fail(error),
             Self::Publish(_, reply) => drop(reply.send(Err(error))),
             Self::Request(_, reply) => drop(reply.send(Err(error))),
-            Self::Unsubscribe(_) | Self::Ack(_) => {}
+            Self::Unsubscribe(_) => {}
         }
     }
 }

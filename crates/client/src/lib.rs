@@ -31,11 +31,18 @@
 //! from the positions held. What is not delivered is reported, always: by
 //! [`SubscriptionEvent::Gap`] and [`SubscriptionEvent::Resubscribed`].
 //!
+//! When a gateway is going away and says so, the client opens a connection to
+//! another one first, subscribes there to everything, goes over, and then leaves
+//! the old one. Nothing is lost or delivered twice meanwhile, on channels with a
+//! log and without; should the old connection die too early, that is reported as
+//! after any reconnect.
+//!
 //! Operations wait while there is no connection or the window that the gateway
 //! grants is full. One that was sent and not answered when its connection was lost
 //! fails with [`Error::ConnectionLost`], unless an idempotency key (or publication
 //! id) makes it safe to repeat: then it is repeated.
 
+mod acks;
 mod backoff;
 mod batch;
 mod builder;
@@ -45,8 +52,14 @@ mod connection;
 mod direct;
 mod error;
 mod exchange;
+mod feed;
 mod greeting;
 mod in_flight;
+mod ledger;
+mod line;
+mod link;
+mod moving;
+mod notices;
 mod queue;
 mod socket;
 mod state;
@@ -57,6 +70,7 @@ pub use builder::Builder;
 pub use client::{Accepted, Client, PublishOptions, RequestOptions, SubscribeOptions};
 pub use direct::{Direct, DirectEvent, DirectMessages};
 pub use error::Error;
+pub use notices::{Notice, Notices};
 pub use state::{Ending, State};
 pub use subscription::{Gap, GapCause, Publication, Subscription, SubscriptionEvent, Verdict};
 pub use wire::client::ErrorCode;

@@ -12,6 +12,9 @@ use wire::{CloseCause, CloseVerdict, client::Closing};
 ///       |  +-----------------back-off is over-------------------+
 ///       +--refused for good, or closed by the owner (from any)--> Closed
 /// ```
+///
+/// A client that moves to another gateway, because its own is going away, stays
+/// `Connected`: only the identities change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// A connection is being made.
@@ -22,6 +25,10 @@ pub enum State {
         connection_id: Arc<str>,
         /// Identity of the session, which outlives connections.
         session_id: Arc<str>,
+        /// The gateway says that its bus is away: what is published or requested
+        /// is refused as retryable, and subscriptions are silent until it is
+        /// back, without anything to be done.
+        degraded: bool,
     },
     /// The connection ended and the next try is due.
     Disconnected {
@@ -92,6 +99,11 @@ impl Ending {
             CloseCause::ConnectionLost.label(),
             &message.to_string(),
         )
+    }
+
+    /// Nothing came for longer than a living gateway stays silent.
+    pub(crate) fn silent() -> Self {
+        Self::lost("the gateway went silent")
     }
 
     /// The gateway refused the upgrade with an HTTP status.

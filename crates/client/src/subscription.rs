@@ -75,8 +75,9 @@ pub struct Publication {
 /// Publications that were withheld from this subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// Publications lost; zero with [`GapCause::BrokenChain`], where nobody
-    /// counted them.
+    /// Publications lost; zero where nobody counted them: with
+    /// [`GapCause::BrokenChain`], and with [`GapCause::Bus`] where it is not even
+    /// known whether any is.
     pub dropped: u64,
     /// Publications replaced by newer ones of the same key.
     pub conflated: u64,
@@ -96,7 +97,7 @@ pub enum GapCause {
     SlowConnection,
     /// The gateway was behind.
     GatewayOverloaded,
-    /// The bus lost publications.
+    /// The bus lost publications, or was away from the gateway and may have.
     Bus,
     /// The stream in this process was read too slowly.
     SlowReader,

@@ -1,29 +1,36 @@
-//! The subscriptions of one client, by channel and, on the present connection, by
-//! alias.
+//! The subscriptions of one client, by channel.
 
 use std::{collections::HashMap, sync::Arc};
 
 use wire::client::{self as proto, SubscribeOptions};
 
 use crate::{
-    chain::{Chain, Fit},
     error::Error,
+    feed::Feed,
     in_flight::Subscribing,
-    subscription::{Gap, GapCause, Queue, SubscriptionEvent},
+    subscription::{Queue, SubscriptionEvent},
 };
 
 /// What the connection's task knows of the subscriptions.
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
     entries: HashMap<Arc<str>, Entry>,
-    aliases: HashMap<u32, Arc<str>>,
+}
+
+/// A subscription that has been agreed to on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Agreed {
+    /// Its feed begins here.
+    Anew,
+    /// Its feed goes on, by two connections for a while.
+    AsWell,
 }
 
 #[derive(Debug)]
 struct Entry {
     options: Option<SubscribeOptions>,
     queue: Arc<Queue>,
-    chain: Chain,
+    feed: Feed,
     /// The gateway has said yes once: from now on it is made again on every
     /// connection, and its queue learns of it.
     established: bool,
@@ -40,25 +47,47 @@ impl Subscriptions {
         let entry = Entry {
             options: subscribing.options,
             queue: subscribing.queue.clone(),
-            chain: Chain::default(),
+            feed: Feed::default(),
             established: false,
         };
         self.entries.insert(subscribing.channel.clone(), entry);
         true
     }
 
-    /// The position to ask for.
-    pub(crate) fn position(&self, channel: &str) -> Option<proto::Position> {
-        self.entries.get(channel)?.chain.position()
+    pub(crate) fn has(&self, channel: &str) -> bool {
+        self.entries.contains_key(channel)
     }
 
-    /// The gateway agreed. Ignored if the subscription has been dropped since.
-    pub(crate) fn subscribed(&mut self, subscribing: Subscribing, answer: proto::Subscribed) {
-        let Some(entry) = self.entry_of(&subscribing) else {
-            return;
-        };
+    /// The position to ask for.
+    pub(crate) fn position(&self, channel: &str) -> Option<proto::Position> {
+        self.entries.get(channel)?.feed.position()
+    }
+
+    /// The options to ask for: whoever has a subscription on one connection needs
+    /// no snapshot when it begins on another.
+    pub(crate) fn options(&self, subscribing: &Subscribing) -> Option<SubscribeOptions> {
+        let entry = self.entries.get(&subscribing.channel);
+        let has_state = entry.is_some_and(|entry| entry.feed.overlaps());
+        let options = subscribing.options.map(|options| SubscribeOptions {
+            latest: options.latest && !has_state,
+            ..options
+        });
+        options.filter(|options| *options != SubscribeOptions::default())
+    }
+
+    /// The gateway agreed on connection `line`. `None` if the subscription has
+    /// been dropped since.
+    pub(crate) fn subscribed(
+        &mut self,
+        line: u32,
+        subscribing: Subscribing,
+        answer: proto::Subscribed,
+    ) -> Option<Agreed> {
+        let entry = self.entry_of(&subscribing)?;
         let verdict = answer.verdict();
-        entry.chain.subscribed(verdict, answer.position);
+        if !entry.feed.subscribed(line, verdict, answer.position) {
+            return Some(Agreed::AsWell);
+        }
         let is_again = std::mem::replace(&mut entry.established, true);
         if is_again {
             let verdict = verdict.into();
@@ -66,11 +95,11 @@ impl Subscriptions {
                 .queue
                 .push(SubscriptionEvent::Resubscribed { verdict });
         }
-        self.aliases.insert(answer.alias, subscribing.channel);
         if let Some(reply) = subscribing.reply {
             // Who asked may have gone; the dropped subscription is found later.
             drop(reply.send(Ok(())));
         }
+        Some(Agreed::Anew)
     }
 
     /// The gateway refused. What was granted before and may be again is returned,
@@ -87,37 +116,58 @@ impl Subscriptions {
 
     /// The gateway ended it unasked.
     pub(crate) fn unsubscribed(&mut self, ended: &proto::Unsubscribed) {
-        self.aliases.remove(&ended.alias);
         if let Some(entry) = self.entries.remove(ended.channel.as_str()) {
             end(&entry.queue, Error::of_code(ended.code()));
         }
     }
 
-    pub(crate) fn publication(&mut self, publication: proto::Publication) {
-        let Some(entry) = self.aliased(publication.alias) else {
-            return;
-        };
-        let keyed = !publication.key.is_empty();
-        match entry
-            .chain
-            .next(publication.offset, publication.previous, keyed)
-        {
-            Fit::Duplicate => return,
-            Fit::Broken(from, to) => {
-                let gap = Gap::withheld(from, to, GapCause::BrokenChain);
-                entry.queue.push(SubscriptionEvent::Gap(gap));
-            }
-            Fit::InOrder => {}
+    pub(crate) fn publication(
+        &mut self,
+        line: u32,
+        channel: &str,
+        publication: proto::Publication,
+    ) {
+        if let Some(Entry { feed, queue, .. }) = self.entries.get_mut(channel) {
+            feed.publication(line, publication, &mut |event| queue.push(event));
         }
-        let publication = SubscriptionEvent::Publication(publication.into());
-        entry.queue.push(publication);
     }
 
-    pub(crate) fn gap(&mut self, gap: proto::Gap) {
-        if let Some(entry) = self.aliased(gap.alias) {
-            entry.chain.reported(gap.to);
-            entry.queue.push(SubscriptionEvent::Gap(gap.into()));
+    pub(crate) fn gap(&mut self, line: u32, channel: &str, gap: proto::Gap) {
+        if let Some(Entry { feed, queue, .. }) = self.entries.get_mut(channel) {
+            feed.gap(line, gap, &mut |event| queue.push(event));
         }
+    }
+
+    /// Puts one feed on record, because its connection is going to be left.
+    pub(crate) fn begin_overlap(&mut self, old: u32, channel: &str) {
+        if let Some(entry) = self.entries.get_mut(channel) {
+            entry.feed.begin_overlap(old);
+        }
+    }
+
+    /// Whether the old connection has nothing to bring that the new one lacks, as
+    /// far as offsets tell.
+    pub(crate) fn have_met(&self) -> bool {
+        self.entries.values().all(|entry| entry.feed.has_met())
+    }
+
+    /// See [`Feed::old_ended`].
+    pub(crate) fn old_ended(&mut self, is_complete: bool) {
+        for Entry { feed, queue, .. } in self.entries.values_mut() {
+            if feed.overlaps() {
+                feed.old_ended(is_complete, &mut |event| queue.push(event));
+            }
+        }
+    }
+
+    /// See [`Feed::new_ended`].
+    pub(crate) fn new_ended(&mut self) {
+        self.feeds().for_each(Feed::new_ended);
+    }
+
+    /// See [`Feed::end_overlap`].
+    pub(crate) fn end_overlap(&mut self) {
+        self.feeds().for_each(Feed::end_overlap);
     }
 
     /// Forgets the subscriptions that were dropped and returns their channels.
@@ -130,31 +180,24 @@ impl Subscriptions {
             }
             !is_abandoned
         });
-        if !abandoned.is_empty() {
-            let entries = &self.entries;
-            self.aliases
-                .retain(|_, channel| entries.contains_key(channel));
-        }
         abandoned
     }
 
-    /// The connection is gone: what to subscribe to on the next one.
-    pub(crate) fn start_over(&mut self) -> Vec<Subscribing> {
-        self.aliases.clear();
+    /// What to subscribe to on another connection.
+    pub(crate) fn again(&self) -> Vec<Subscribing> {
         let established = self.entries.iter().filter(|(_, entry)| entry.established);
         established
-            .map(|(channel, entry)| Subscribing {
-                channel: channel.clone(),
-                options: entry.options,
-                queue: entry.queue.clone(),
-                reply: None,
-            })
+            .map(|(channel, entry)| entry.again(channel))
             .collect()
+    }
+
+    /// The same for one channel.
+    pub(crate) fn again_to(&self, channel: &Arc<str>) -> Option<Subscribing> {
+        self.entries.get(channel).map(|entry| entry.again(channel))
     }
 
     /// Ends all of them.
     pub(crate) fn end(&mut self, error: &Error) {
-        self.aliases.clear();
         for (_, entry) in self.entries.drain() {
             end(&entry.queue, error.clone());
         }
@@ -167,8 +210,21 @@ impl Subscriptions {
             .filter(|entry| Arc::ptr_eq(&entry.queue, &subscribing.queue))
     }
 
-    fn aliased(&mut self, alias: u32) -> Option<&mut Entry> {
-        self.entries.get_mut(self.aliases.get(&alias)?)
+    fn feeds(&mut self) -> impl Iterator<Item = &mut Feed> {
+        self.entries.values_mut().map(|entry| &mut entry.feed)
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn again(&self, channel: &Arc<str>) -> Subscribing {
+        Subscribing {
+            channel: channel.clone(),
+            options: self.options,
+            queue: self.queue.clone(),
+            reply: None,
+        }
     }
 }
 

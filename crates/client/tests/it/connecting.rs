@@ -24,6 +24,7 @@ async fn connect_returns_after_welcome_with_the_ids_it_gave() {
     let expected = State::Connected {
         connection_id: "gw.0.0.0".into(),
         session_id: "s".into(),
+        degraded: false,
     };
     assert_eq!(*client.expect("connects").state().borrow(), expected);
 }

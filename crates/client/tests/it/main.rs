@@ -3,6 +3,8 @@
 
 mod connecting;
 mod direct;
+mod moving;
+mod notices;
 mod operations;
 mod reconnecting;
 mod scripted;

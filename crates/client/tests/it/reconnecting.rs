@@ -17,7 +17,7 @@ use wire::{
 
 use crate::scripted::{
     accepted, connect, connected, gateway, next, publication, refusal, response, state_that,
-    subscribed,
+    subscribed, subscribed_without_log,
 };
 
 fn is_disconnected(state: &State) -> bool {
@@ -316,4 +316,17 @@ async fn operations_wait_for_the_next_connection() {
         connection.send([accepted(id, 1)]).await;
     });
     assert_eq!(published.expect("accepted").offset, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_without_a_log_is_told_of_every_reconnect() {
+    let (mut gateway, connection, _client, mut ticks) = subscribed_without_log().await;
+    drop(connection);
+    let mut connection = gateway.welcome(Limits::default()).await;
+    connection.agree_without_log().await;
+    let event = next(&mut ticks).await;
+    assert!(
+        matches!(event, SubscriptionEvent::Resubscribed { verdict } if verdict == Recovery::Fresh),
+        "{event:?}"
+    );
 }

@@ -21,14 +21,17 @@ use tokio_tungstenite::{
 use wire::{
     CloseCause, Subprotocol,
     client::{
-        Accepted, Closing, Hello, Limits, Position, Publication, ServerEvent, ServerMessage,
-        Subscribed, Verdict, Welcome, client_event, response::Outcome, server_event::Event,
+        Accepted, Closing, Hello, Limits, Ping, Pong, Position, Publication, ServerEvent,
+        ServerMessage, Subscribed, Verdict, Welcome, client_event, response::Outcome,
+        server_event::Event,
     },
 };
 
 /// Where clients dial.
 pub(crate) struct Gateway {
     dialled: mpsc::Receiver<DuplexStream>,
+    /// Connections so far.
+    welcomed: u32,
 }
 
 /// One connection.
@@ -49,7 +52,11 @@ pub(crate) fn gateway() -> (Gateway, Builder) {
             Ok(near)
         }
     });
-    (Gateway { dialled }, builder.token("t"))
+    let gateway = Gateway {
+        dialled,
+        welcomed: 0,
+    };
+    (gateway, builder.token("t"))
 }
 
 /// A client, connected with these limits.
@@ -80,6 +87,14 @@ pub(crate) async fn subscribed(
     (gateway, connection, client, subscription.expect("agreed"))
 }
 
+/// The same for a channel without a log.
+pub(crate) async fn subscribed_without_log() -> (Gateway, Connection, Client, Subscription) {
+    let (gateway, mut connection, client) = connected(Limits::default()).await;
+    let (subscription, ()) =
+        tokio::join!(client.subscribe("market.a"), connection.agree_without_log());
+    (gateway, connection, client, subscription.expect("agreed"))
+}
+
 /// The state once it fits.
 pub(crate) async fn state_that(
     state: &mut watch::Receiver<State>,
@@ -101,6 +116,16 @@ pub(crate) fn publication(previous: u64, offset: u64) -> Event {
         offset,
         previous,
         payload: "p".into(),
+        ..Publication::default()
+    })
+}
+
+/// A publication with alias 7 on a channel without a log.
+pub(crate) fn tick(at: i64) -> Event {
+    Event::Publication(Publication {
+        alias: 7,
+        payload: "tick".into(),
+        published_at_us: at,
         ..Publication::default()
     })
 }
@@ -165,12 +190,13 @@ impl Gateway {
             panic!("the first event is Hello");
         };
         let welcome = Welcome {
-            connection_id: "gw.0.0.0".into(),
+            connection_id: format!("gw.0.0.{}", self.welcomed),
             session_id: "s".into(),
             session_ticket: "ticket".into(),
             limits: Some(limits),
             ..Welcome::default()
         };
+        self.welcomed += 1;
         connection.send([Event::Welcome(welcome)]).await;
         (connection, *hello)
     }
@@ -242,6 +268,27 @@ impl Connection {
         };
         self.send([Event::Subscribed(subscribed)]).await;
         subscribe.since
+    }
+
+    /// Takes a Subscribe and agrees, with alias 7, to a channel without a log.
+    pub(crate) async fn agree_without_log(&mut self) {
+        let subscribe = self.subscribe().await;
+        let subscribed = Subscribed {
+            id: subscribe.id,
+            channel: subscribe.channel,
+            verdict: Verdict::Fresh.into(),
+            alias: 7,
+            ..Subscribed::default()
+        };
+        self.send([Event::Subscribed(subscribed)]).await;
+    }
+
+    /// The next event, which must be a Ping, answered.
+    pub(crate) async fn pong(&mut self) {
+        let client_event::Event::Ping(Ping { nonce }) = self.expect().await else {
+            panic!("a ping");
+        };
+        self.send([Event::Pong(Pong { nonce })]).await;
     }
 
     /// Sends one message.

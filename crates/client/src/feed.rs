@@ -1,0 +1,312 @@
+//! One channel as its subscriber sees it, through one connection or, while the
+//! client moves to another gateway, through two.
+//!
+//! The rule it keeps: what either connection brings is delivered once, in the
+//! order of the old connection until the new one joins on to it. What the new one
+//! brings too early is held back. Channels with a log join where the offsets meet,
+//! channels without one where both have brought the same publication; the
+//! [`Ledger`] says which are the same.
+//!
+//! A subscription that is not being moved keeps nothing for this but a pointer. The
+//! record begins with `Migrate`; the new connection subscribes a moment later, so
+//! that what its gateway may still bring from before is on record too.
+
+use std::collections::VecDeque;
+
+use wire::client::{self as proto, Position};
+
+use crate::{
+    chain::{Chain, Fit},
+    ledger::{Ledger, Pair, Print, View},
+    subscription::{Gap, GapCause, SubscriptionEvent, Verdict},
+};
+
+/// What the new connection may bring before the old one joins on to it. Beyond,
+/// it is delivered, and what the old one lags behind by is reported (with a log)
+/// or comes late (without).
+const HELD: usize = 4_096;
+const HELD_BYTES: usize = 8 << 20;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Feed {
+    chain: Chain,
+    overlap: Option<Box<Overlap>>,
+}
+
+/// The channel on two connections.
+#[derive(Debug, Default)]
+struct Overlap {
+    /// The connection that is being left.
+    old: u32,
+    /// It is gone: nothing is worth waiting for.
+    is_old_gone: bool,
+    /// The new connection is subscribed.
+    is_joined: bool,
+    /// Where the new connection's publications begin; zero: wherever the old one
+    /// stood.
+    begins_after: u64,
+    /// Up to here the new connection brings a snapshot, of what is known.
+    snapshot_to: u64,
+    /// Without a log: both have brought the same publication.
+    has_met: bool,
+    /// And it was the same beyond doubt.
+    is_sure: bool,
+    /// From the new connection, in order.
+    held: VecDeque<Held>,
+    held_bytes: usize,
+    ledger: Ledger,
+}
+
+#[derive(Debug)]
+enum Held {
+    Publication(proto::Publication, Print),
+    Gap(proto::Gap),
+}
+
+// === impl Feed ===
+
+impl Feed {
+    /// The position to ask for.
+    pub(crate) fn position(&self) -> Option<Position> {
+        self.chain.position()
+    }
+
+    /// The gateway of `line` agreed. Whether the subscriber must hear of it, as
+    /// the feed began anew there.
+    pub(crate) fn subscribed(
+        &mut self,
+        line: u32,
+        verdict: proto::Verdict,
+        position: Option<Position>,
+    ) -> bool {
+        let epoch = position.as_ref().map_or("", |position| &position.epoch);
+        let is_same_log = self.chain.epoch() == epoch;
+        match &mut self.overlap {
+            Some(overlap) if overlap.old != line && !overlap.is_old_gone && is_same_log => {
+                overlap.join(verdict, position.unwrap_or_default().offset);
+                false
+            }
+            _ => {
+                self.overlap = None;
+                self.chain.subscribed(verdict, position);
+                true
+            }
+        }
+    }
+
+    /// The client will leave the connection `old`.
+    pub(crate) fn begin_overlap(&mut self, old: u32) {
+        let overlap = Overlap {
+            old,
+            ..Overlap::default()
+        };
+        self.overlap = Some(Box::new(overlap));
+    }
+
+    /// Whether the feed is on record for a move.
+    pub(crate) fn overlaps(&self) -> bool {
+        self.overlap.is_some()
+    }
+
+    /// Whether the old connection has brought everything from before the new
+    /// one's time, as far as offsets tell.
+    pub(crate) fn has_met(&self) -> bool {
+        self.overlap
+            .as_ref()
+            .is_none_or(|overlap| overlap.is_joined && overlap.begins_after <= self.chain.held())
+    }
+
+    pub(crate) fn publication(
+        &mut self,
+        line: u32,
+        publication: proto::Publication,
+        out: &mut impl FnMut(SubscriptionEvent),
+    ) {
+        let chain = &mut self.chain;
+        match &mut self.overlap {
+            None => pass(chain, publication, out),
+            Some(overlap) => {
+                let print = overlap.ledger.print(&publication, chain.has_log());
+                match overlap.old == line {
+                    true => {
+                        overlap.look_for(print);
+                        overlap.deliver(chain, View::Old, publication, print, out);
+                    }
+                    false => overlap.hold(publication, print),
+                }
+                overlap.release(chain, out);
+            }
+        }
+    }
+
+    pub(crate) fn gap(
+        &mut self,
+        line: u32,
+        gap: proto::Gap,
+        out: &mut impl FnMut(SubscriptionEvent),
+    ) {
+        let chain = &mut self.chain;
+        match &mut self.overlap {
+            None => report(chain, gap, out),
+            Some(overlap) => {
+                match overlap.old == line {
+                    true => report_news(chain, gap, out),
+                    false => overlap.held.push_back(Held::Gap(gap)),
+                }
+                overlap.release(chain, out);
+            }
+        }
+    }
+
+    /// The old connection is gone; `is_complete` if it had brought all that was on
+    /// its way. What may be missing is told.
+    pub(crate) fn old_ended(&mut self, is_complete: bool, out: &mut impl FnMut(SubscriptionEvent)) {
+        let Some(overlap) = self.overlap.as_mut().filter(|overlap| overlap.is_joined) else {
+            // The subscriber learns when it is subscribed again.
+            self.overlap = None;
+            return;
+        };
+        let chain = &mut self.chain;
+        if !chain.has_log() && !overlap.is_sure && !is_complete {
+            let verdict = Verdict::Fresh;
+            out(SubscriptionEvent::Resubscribed { verdict });
+        }
+        overlap.is_old_gone = true;
+        overlap.release(chain, out);
+        if let Some((from, to)) = chain.skip_to(overlap.begins_after) {
+            let gap = Gap::withheld(from, to, GapCause::BrokenChain);
+            out(SubscriptionEvent::Gap(gap));
+        }
+    }
+
+    /// The new connection is gone, and the old one goes on.
+    pub(crate) fn new_ended(&mut self) {
+        if let Some(overlap) = &mut self.overlap {
+            overlap.is_joined = false;
+            overlap.has_met = false;
+            overlap.is_sure = false;
+            overlap.held.clear();
+            overlap.held_bytes = 0;
+        }
+    }
+
+    /// Ends the record of a move that is over.
+    pub(crate) fn end_overlap(&mut self) {
+        self.overlap = None;
+    }
+}
+
+// === impl Overlap ===
+
+impl Overlap {
+    fn join(&mut self, verdict: proto::Verdict, offset: u64) {
+        self.is_joined = true;
+        self.begins_after = match verdict {
+            proto::Verdict::Recovered => 0,
+            _ => offset,
+        };
+        self.snapshot_to = match verdict {
+            proto::Verdict::Resnapshot => offset,
+            _ => 0,
+        };
+    }
+
+    /// Whether the old connection brings what the new one has brought.
+    fn look_for(&mut self, print: Print) {
+        let mut held = self.held.iter();
+        self.has_met |= held.any(|held| match held {
+            Held::Publication(_, held) => held.pair(print).is_some(),
+            Held::Gap(_) => false,
+        });
+    }
+
+    fn hold(&mut self, publication: proto::Publication, print: Print) {
+        self.has_met = self.has_met || self.ledger.has_other(View::New, print);
+        self.held_bytes += publication.payload.len();
+        self.held.push_back(Held::Publication(publication, print));
+    }
+
+    /// Delivers what need not be held any longer.
+    fn release(&mut self, chain: &mut Chain, out: &mut impl FnMut(SubscriptionEvent)) {
+        while self
+            .held
+            .front()
+            .is_some_and(|held| self.may_go(chain, held))
+        {
+            match self.held.pop_front() {
+                Some(Held::Publication(publication, print)) => {
+                    self.held_bytes -= publication.payload.len();
+                    self.deliver(chain, View::New, publication, print, out);
+                }
+                Some(Held::Gap(gap)) => report_news(chain, gap, out),
+                None => {}
+            }
+        }
+    }
+
+    fn may_go(&self, chain: &Chain, held: &Held) -> bool {
+        if self.is_old_gone || self.held.len() > HELD || self.held_bytes > HELD_BYTES {
+            return true;
+        }
+        match held {
+            _ if !chain.has_log() => self.has_met,
+            Held::Publication(publication, _) => publication.previous <= chain.held(),
+            Held::Gap(gap) => gap.from <= chain.held() + 1,
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        chain: &mut Chain,
+        view: View,
+        publication: proto::Publication,
+        print: Print,
+        out: &mut impl FnMut(SubscriptionEvent),
+    ) {
+        let has_log = chain.has_log();
+        if view == View::New && has_log && publication.offset <= self.snapshot_to {
+            return;
+        }
+        // Without a key the chain itself knows what was delivered.
+        let needs_ledger = !has_log || !publication.key.is_empty();
+        if needs_ledger && let Some(pair) = self.ledger.take(view, print) {
+            self.is_sure |= pair == Pair::Exact;
+            return;
+        }
+        pass(chain, publication, out);
+    }
+}
+
+/// Delivers the next publication, with a report of what should have come before.
+fn pass(
+    chain: &mut Chain,
+    publication: proto::Publication,
+    out: &mut impl FnMut(SubscriptionEvent),
+) {
+    let keyed = !publication.key.is_empty();
+    match chain.next(publication.offset, publication.previous, keyed) {
+        Fit::Duplicate => return,
+        Fit::Broken(from, to) => {
+            let gap = Gap::withheld(from, to, GapCause::BrokenChain);
+            out(SubscriptionEvent::Gap(gap));
+        }
+        Fit::InOrder => {}
+    }
+    out(SubscriptionEvent::Publication(publication.into()));
+}
+
+fn report(chain: &mut Chain, gap: proto::Gap, out: &mut impl FnMut(SubscriptionEvent)) {
+    chain.reported(gap.to);
+    out(SubscriptionEvent::Gap(gap.into()));
+}
+
+/// The same, unless the other connection brought what is missing here.
+fn report_news(chain: &mut Chain, gap: proto::Gap, out: &mut impl FnMut(SubscriptionEvent)) {
+    if gap.to == 0 || gap.to > chain.held() {
+        report(chain, gap, out);
+    }
+}
+
+#[cfg(test)]
+mod tests;
