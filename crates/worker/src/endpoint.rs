@@ -29,8 +29,17 @@ pub(crate) struct Endpoint {
 }
 
 pub(crate) enum Kind {
-    Queued(Arc<Run>),
+    Queued(Arc<Run>, WhenCancelled),
     Direct(Box<Call>),
+}
+
+/// What becomes of a handler whose caller has lost interest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenCancelled {
+    /// It goes on to its end, or its deadline.
+    GoOn,
+    /// It is dropped where it waits.
+    Drop,
 }
 
 /// Answers on the thread that asks.
@@ -48,7 +57,7 @@ impl Handler for Direct {
             payload,
             deadline,
             context,
-            cancelled: _,
+            cancelled,
             responder,
         } = incoming;
         let request = Request {
@@ -56,6 +65,7 @@ impl Handler for Direct {
             payload,
             context,
             time: TimeLeft::Whole(deadline),
+            cancelled,
         };
         // The request is not looked at again, whatever state a panic left.
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.call)(&request)))

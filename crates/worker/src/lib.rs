@@ -2,7 +2,8 @@
 //!
 //! A [`Worker`] serves one or more endpoints. Endpoint `place` of worker
 //! `orders` answers requests to route `orders.place`, that is, to subject
-//! `tg.rq.orders.place`; of all workers in one queue group one gets each.
+//! `tg.rq.orders.place`; of all workers that serve a route one gets each
+//! request. Whoever lists the services of the bus (`nats micro list`) sees it.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};

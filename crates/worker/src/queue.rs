@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    endpoint::Run,
+    endpoint::{Run, WhenCancelled},
     request::{Request, TimeLeft},
 };
 
@@ -26,6 +26,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Job {
     pub(crate) endpoint: Arc<str>,
     pub(crate) run: Arc<Run>,
+    pub(crate) when_cancelled: WhenCancelled,
     pub(crate) request: Request,
     pub(crate) deadline: Instant,
     pub(crate) responder: Responder,
@@ -37,6 +38,7 @@ pub(crate) struct Job {
 pub(crate) struct Intake {
     pub(crate) endpoint: Arc<str>,
     pub(crate) run: Arc<Run>,
+    pub(crate) when_cancelled: WhenCancelled,
     pub(crate) jobs: mpsc::Sender<Job>,
     pub(crate) bytes: Arc<Semaphore>,
 }
@@ -57,7 +59,7 @@ impl Handler for Intake {
             payload,
             deadline,
             context,
-            cancelled: _,
+            cancelled,
             responder,
         } = incoming;
         let Some(room) = self.room_for(payload.len()) else {
@@ -70,11 +72,13 @@ impl Handler for Intake {
             payload,
             context,
             time,
+            cancelled,
         };
         let (endpoint, run) = (Arc::clone(&self.endpoint), Arc::clone(&self.run));
         let job = Job {
             endpoint,
             run,
+            when_cancelled: self.when_cancelled,
             request,
             deadline,
             responder,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bus::{RequestContext, Subject};
 use bytes::Bytes;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use wire::{ConnectionId, SessionId, UserId};
 
 /// A client's request.
@@ -14,6 +15,7 @@ pub struct Request {
     pub(crate) payload: Bytes,
     pub(crate) context: RequestContext,
     pub(crate) time: TimeLeft,
+    pub(crate) cancelled: CancellationToken,
 }
 
 /// How long the caller is interested.
@@ -61,6 +63,27 @@ impl Request {
     /// W3C trace context of the caller.
     pub fn traceparent(&self) -> Option<&str> {
         Some(&*self.context.traceparent).filter(|text| !text.is_empty())
+    }
+
+    /// Cancelled when the caller has lost interest: it cancelled, or its
+    /// connection is gone. Nobody hears the answer then, and a handler may stop
+    /// where stopping does no harm:
+    ///
+    /// ```
+    /// # async fn next_part(_: &worker::Request) -> Option<u32> { None }
+    /// async fn report(request: worker::Request) -> Result<bytes::Bytes, worker::WorkerError> {
+    ///     let mut sum = 0;
+    ///     while let Some(part) = next_part(&request).await {
+    ///         if request.cancelled().is_cancelled() {
+    ///             return Err(worker::WorkerError::new("cancelled", "nobody waits"));
+    ///         }
+    ///         sum += part;
+    ///     }
+    ///     Ok(sum.to_string().into())
+    /// }
+    /// ```
+    pub fn cancelled(&self) -> &CancellationToken {
+        &self.cancelled
     }
 
     /// How long the caller will still wait; zero when it no longer does.

@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{error::WorkerError, queue::Job};
+use crate::{endpoint::WhenCancelled, error::WorkerError, queue::Job};
 
 /// A worker whose endpoints are registered. Dropping it ends that, and every
 /// request under way with [`BusError::HandlerGone`].
@@ -109,6 +109,9 @@ impl Running {
     fn begin(&mut self, job: Job) {
         if job.deadline <= Instant::now() {
             job.responder.reply(Err(BusError::DeadlineExceeded));
+        } else if job.request.cancelled().is_cancelled() {
+            // Nobody waits for what has not begun.
+            job.responder.reply(Err(BusError::Cancelled));
         } else {
             self.tasks.spawn(perform(job));
         }
@@ -145,18 +148,30 @@ async fn perform(job: Job) {
     let Job {
         endpoint,
         run,
+        when_cancelled,
         request,
         deadline,
         responder,
         ..
     } = job;
+    let cancelled = request.cancelled().clone();
+    let given_up = async {
+        match when_cancelled {
+            WhenCancelled::Drop => cancelled.cancelled().await,
+            WhenCancelled::GoOn => std::future::pending().await,
+        }
+    };
     // Called within the future, so that a panic before the first await is
     // caught as well. What the panic left behind is dropped unseen.
     let handled = AssertUnwindSafe(async move { run(request).await }).catch_unwind();
-    let outcome = match tokio::time::timeout_at(deadline, handled).await {
-        Ok(Ok(outcome)) => outcome.map_err(BusError::from),
-        Ok(Err(_panic)) => Err(WorkerError::panicked(&endpoint).into()),
-        Err(_elapsed) => Err(BusError::DeadlineExceeded),
+    let outcome = tokio::select! {
+        biased;
+        handled = tokio::time::timeout_at(deadline, handled) => match handled {
+            Ok(Ok(outcome)) => outcome.map_err(BusError::from),
+            Ok(Err(_panic)) => Err(WorkerError::panicked(&endpoint).into()),
+            Err(_elapsed) => Err(BusError::DeadlineExceeded),
+        },
+        () = given_up => Err(BusError::Cancelled),
     };
     responder.reply(outcome);
 }

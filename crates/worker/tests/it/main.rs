@@ -1,5 +1,6 @@
 //! Workers on the in-memory bus.
 
+mod cancelling;
 mod endings;
 mod overload;
 mod serving;

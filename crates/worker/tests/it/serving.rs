@@ -110,11 +110,10 @@ async fn a_panic_fails_its_request_only() {
 }
 
 #[tokio::test]
-async fn workers_of_a_group_share_the_requests() {
+async fn workers_of_one_route_share_the_requests() {
     let bus = memory_bus();
     let worker = |reply: &'static str| Worker::new("w").on_sync("a", move |_| Ok(reply.into()));
     let (_one, _two) = (start(worker("one"), &bus), start(worker("two"), &bus));
-    let _other = start(worker("other").group("others"), &bus);
     let mut replies = Vec::new();
     for _ in 0..4 {
         replies.push(ask(&bus, "w.a", "").await.expect("is answered"));
