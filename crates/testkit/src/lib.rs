@@ -1,5 +1,6 @@
 //! The language of end-to-end tests: scripted clients that may break every
-//! rule, tokens, and waiting with a deadline.
+//! rule, tokens, real nats-servers, a proxy that cuts off, and waiting with a
+//! deadline.
 //!
 //! Made for tests, so whatever does not happen panics and says what was
 //! expected and what came instead. Every wait ends after [`DEADLINE`].
@@ -8,6 +9,8 @@ mod client;
 mod dial;
 mod events;
 mod expect;
+mod nats;
+mod proxy;
 mod tokens;
 mod wait;
 
@@ -17,5 +20,7 @@ pub use events::{
     ack, cancel, hello, ping, publish, request, request_within, subscribe, subscribe_since,
     unsubscribe,
 };
+pub use nats::{NatsCluster, NatsServer, RawMessage, RawNats};
+pub use proxy::Proxy;
 pub use tokens::Tokens;
 pub use wait::{DEADLINE, eventually, within};

@@ -22,7 +22,7 @@ pub(crate) enum Step {
     Clippy,
     /// Lints of proto/ (buf, from PyPI).
     Buf,
-    /// Tests in Rust.
+    /// Tests in Rust (with nats-server, from PyPI).
     Rust,
     /// RFC 6455 conformance (kosoku, from PyPI).
     Conformance,
@@ -101,7 +101,12 @@ impl Step {
                 let buf = tools::python(workspace)?.join("buf");
                 process::run(workspace.command(buf).args(["lint", "proto"]))
             }
-            Self::Rust => cargo(&["test", "--workspace", "--no-fail-fast"]),
+            Self::Rust => {
+                let nats_server = tools::python(workspace)?.join("nats-server");
+                let mut cargo = workspace.cargo();
+                cargo.env("TIDEGATE_NATS_SERVER", nats_server);
+                process::run(cargo.args(["test", "--workspace", "--no-fail-fast"]))
+            }
             Self::Conformance => conformance::run(workspace),
             Self::InteropPython => interop::python(workspace),
             Self::InteropNode => interop::node(workspace),
