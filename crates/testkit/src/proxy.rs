@@ -15,8 +15,12 @@ use tokio::{
 pub struct Proxy {
     address: SocketAddr,
     open: watch::Sender<bool>,
+    severed: watch::Sender<()>,
     task: AbortHandle,
 }
+
+/// Whether connections pass, and a word that ends them.
+type Controls = (watch::Receiver<bool>, watch::Receiver<()>);
 
 // === impl Proxy ===
 
@@ -26,7 +30,9 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let own = listener.local_addr().expect("bound");
         let open = watch::Sender::new(true);
-        let serving = serve(listener, address.to_owned(), open.subscribe());
+        let severed = watch::Sender::new(());
+        let from = (open.subscribe(), severed.subscribe());
+        let serving = serve(listener, address.to_owned(), from);
         #[expect(
             clippy::disallowed_methods,
             reason = "the only task of a proxy, which owns it and aborts it"
@@ -35,6 +41,7 @@ impl Proxy {
         Self {
             address: own,
             open,
+            severed,
             task,
         }
     }
@@ -49,6 +56,12 @@ impl Proxy {
         self.open.send_replace(false);
     }
 
+    /// Ends all connections, with what they hold. New ones come as
+    /// [`Proxy::cut`] and [`Proxy::heal`] let them.
+    pub fn sever(&self) {
+        self.severed.send_replace(());
+    }
+
     /// Passes everything on again, what was sent meanwhile included.
     pub fn heal(&self) {
         self.open.send_replace(true);
@@ -61,19 +74,20 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, address: String, open: watch::Receiver<bool>) {
+async fn serve(listener: TcpListener, address: String, controls: Controls) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => if let Ok((near, _)) = accepted {
-                connections.spawn(pass(near, address.clone(), open.clone()));
+                connections.spawn(pass(near, address.clone(), controls.clone()));
             },
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn pass(near: TcpStream, address: String, mut open: watch::Receiver<bool>) {
+async fn pass(near: TcpStream, address: String, (mut open, mut severed): Controls) {
+    severed.mark_unchanged();
     if open.wait_for(|open| *open).await.is_err() {
         return;
     }
@@ -85,6 +99,7 @@ async fn pass(near: TcpStream, address: String, mut open: watch::Receiver<bool>)
     tokio::select! {
         () = pump(near_in, far_out, open.clone()) => {}
         () = pump(far_in, near_out, open) => {}
+        _ = severed.changed() => {}
     }
 }
 

@@ -1,6 +1,8 @@
-//! The in-memory bus, from outside.
+//! The buses, from outside.
 
+mod logs;
 mod memory;
+mod tables;
 
 /// The suite that every adapter passes, on the in-memory bus.
 mod contract {
