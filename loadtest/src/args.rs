@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::cluster::ClusterCommand;
+
 /// Loads a gateway on this machine and measures it beside a bare baseline.
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", version)]
@@ -22,6 +24,9 @@ pub(crate) enum Command {
     /// One client process among several, driven over its standard input.
     #[command(hide = true)]
     Share,
+    /// Measure a cluster on NATS, or bare NATS.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     #[command(flatten)]
     Scenario(Box<Scenario>),
 }

@@ -9,6 +9,7 @@
 mod args;
 mod baseline;
 mod clock;
+mod cluster;
 mod connection;
 mod engine;
 mod fleet;
@@ -33,6 +34,7 @@ fn main() -> Result<()> {
     let args = Args::parse();
     match args.command {
         Command::Baseline(options) => baseline::run(&options),
+        Command::Cluster(command) => command.run(),
         Command::Share => share::run_child(),
         Command::Scenario(scenario) => {
             let report = scenario::run(&scenario)?;

@@ -10,6 +10,7 @@ mod dial;
 mod events;
 mod expect;
 mod nats;
+mod process;
 mod proxy;
 mod tokens;
 mod wait;
@@ -21,6 +22,7 @@ pub use events::{
     unsubscribe,
 };
 pub use nats::{NatsCluster, NatsServer, RawMessage, RawNats};
+pub use process::{AdminAnswer, Process};
 pub use proxy::Proxy;
 pub use tokens::Tokens;
 pub use wait::{DEADLINE, eventually, within};

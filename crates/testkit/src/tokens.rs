@@ -14,6 +14,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug)]
 pub struct Tokens {
     signer: Signer,
+    private_key: String,
     verifier: Arc<Verifier>,
 }
 
@@ -24,7 +25,13 @@ impl Tokens {
     pub fn new() -> Self {
         let pair = KeyPair::generate_ed25519("test");
         let keys = KeySet::new(&[pair.verifying]).expect("a new key is a valid one");
+        let private_key = pair.signing.private_key.as_ref();
+        let private_key = private_key
+            .expect("a new key is a pair")
+            .expose()
+            .to_owned();
         Self {
+            private_key,
             signer: Signer::from_key(&pair.signing).expect("a new key is a valid one"),
             verifier: Arc::new(Verifier::new(keys, VerifierConfig::default())),
         }
@@ -49,6 +56,16 @@ impl Tokens {
     /// What takes these tokens, and no others.
     pub fn verifier(&self) -> Arc<Verifier> {
         self.verifier.clone()
+    }
+
+    /// The part of a configuration by which a process takes these tokens, and
+    /// issues such.
+    pub fn config(&self) -> String {
+        let key = &self.private_key;
+        format!(
+            "[auth]\nticket_secrets = [{key:?}]\n[[auth.key]]\nid = \"test\"\n\
+             algorithm = \"EdDSA\"\nprivate_key = {key:?}\n"
+        )
     }
 
     fn claims(user: &str) -> NewToken {

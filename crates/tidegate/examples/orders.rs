@@ -42,7 +42,7 @@ async fn main() -> Result<()> {
     node.scope().spawn("orders", serving);
 
     // Ctrl-C ends the shopping early; the node is stopped in order either way.
-    let shopping = go_shopping(node.client_url(), token);
+    let shopping = go_shopping(node.client_url().unwrap_or_default(), token);
     let outcome = tokio::select! {
         outcome = shopping => outcome,
         pressed = tokio::signal::ctrl_c() => pressed.map_err(Into::into),

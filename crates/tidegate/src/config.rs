@@ -6,6 +6,7 @@
 
 mod auth;
 mod build;
+mod cluster;
 mod load;
 mod size;
 mod validate;
@@ -16,7 +17,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    auth::{AuthConfig, KeyEntry},
+    auth::{AuthConfig, KeyEntry, Secret},
+    cluster::{DrainConfig, Fanout, NatsConfig, NatsTlsConfig, UserOverflow},
     load::{ConfigError, load},
     size::Size,
 };
@@ -25,6 +27,8 @@ pub use self::{
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// The bus; not used by `tidegate dev`.
+    pub nats: NatsConfig,
     /// The edge: client connections.
     pub gateway: GatewayConfig,
     /// The control plane: gRPC.
@@ -46,7 +50,8 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GatewayConfig {
-    /// Name of this gateway, unique in the cluster: letters, digits, `_`, `-`.
+    /// Name of this gateway: letters, digits, `_`, `-`. In a cluster each process
+    /// adds a part of its own, so that a restarted gateway is another one.
     pub id: String,
     /// Where clients connect.
     pub listen: SocketAddr,
@@ -102,6 +107,13 @@ pub struct GatewayConfig {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub max_deadline: Duration,
+    /// Connections of one user in the whole cluster; 0: no limit. Connections
+    /// of one session count once.
+    pub max_connections_per_user: u32,
+    /// Which connection is closed beyond that.
+    pub user_overflow: UserOverflow,
+    /// How it goes away.
+    pub drain: DrainConfig,
     /// Serve `/v1/echo`, which sends every WebSocket message back: for
     /// conformance suites, never for the internet.
     pub echo: bool,
@@ -160,6 +172,9 @@ pub struct NamespaceConfig {
     /// What happens to publications for connections that read too slowly.
     #[serde(default)]
     pub overflow: Overflow,
+    /// How publications reach a gateway.
+    #[serde(default)]
+    pub fanout: Fanout,
     /// Who may publish.
     #[serde(default = "server")]
     pub publish: Access,
@@ -215,6 +230,27 @@ pub struct RouteConfig {
     #[serde(with = "humantime_serde", default = "five_seconds")]
     #[schemars(with = "String")]
     pub deadline: Duration,
+    /// Requests under way from one gateway; more are refused as overloaded.
+    /// 0: no limit.
+    #[serde(default)]
+    pub max_in_flight: u32,
+    /// When a gateway stops asking workers that do not answer; absent: never.
+    #[serde(default)]
+    pub breaker: Option<BreakerConfig>,
+}
+
+/// A circuit breaker: after so many failures in a row requests fail at once,
+/// until one that is let through after the pause succeeds.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BreakerConfig {
+    /// Failures in a row: no worker, no answer in time, a worker that ended.
+    /// What workers refuse themselves is no failure.
+    pub failures: u32,
+    /// How long requests fail at once.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub pause: Duration,
 }
 
 // === impl GatewayConfig ===
@@ -243,6 +279,9 @@ impl Default for GatewayConfig {
             max_in_flight: 64,
             max_channel_bytes: 255,
             max_deadline: Duration::from_secs(60),
+            max_connections_per_user: 0,
+            user_overflow: UserOverflow::default(),
+            drain: DrainConfig::default(),
             echo: false,
         }
     }

@@ -12,14 +12,16 @@ use std::{
 use anyhow::Result;
 use auth::NewToken;
 use lifecycle::Signals;
+use serde::Serialize;
 use wire::UserId;
 use worker::{Request, Worker};
 
 use crate::{
     config::{
-        Access, Config, HistoryConfig, LogFormat, NamespaceConfig, Overflow, RouteConfig, load,
+        Access, AuthConfig, Config, Fanout, HistoryConfig, LogFormat, NamespaceConfig, Overflow,
+        RouteConfig, Secret, load,
     },
-    node::Node,
+    node::{Node, Role},
 };
 
 /// How long the demo token lasts.
@@ -82,7 +84,7 @@ pub async fn start(options: &DevOptions) -> Result<DevNode> {
 }
 
 async fn start_with(config: &Config) -> Result<DevNode> {
-    let node = Node::start(config).await?;
+    let node = Node::start(config, Role::Everything).await?;
     let echo =
         Worker::new("demo").on_sync("echo", |request: &Request| Ok(request.payload().clone()));
     let scope = node.scope().clone();
@@ -132,12 +134,57 @@ fn configuration(options: &DevOptions) -> Result<Config> {
     Ok(config)
 }
 
+/// The demo's namespaces and routes as a configuration file, for processes of a
+/// development cluster.
+pub(crate) fn demo_toml() -> Result<String> {
+    #[derive(Serialize)]
+    struct Demo {
+        gateway: toml::Table,
+        namespace: [NamespaceConfig; 3],
+        route: [RouteConfig; 2],
+    }
+    let anywhere = toml::Value::Array(vec!["*".into()]);
+    let drain = toml::Table::from_iter([("settle".to_owned(), "1s".into())]);
+    let gateway = toml::Table::from_iter([
+        ("allowed_origins".to_owned(), anywhere),
+        ("drain".to_owned(), drain.into()),
+    ]);
+    let demo = Demo {
+        gateway,
+        namespace: demo_namespaces(),
+        route: demo_routes(),
+    };
+    Ok(toml::to_string(&demo)?)
+}
+
+/// Keys that nobody else has, as environment variables for the same processes.
+pub(crate) fn demo_secrets() -> Result<Vec<(String, String)>> {
+    let mut auth = AuthConfig::default();
+    auth.add_generated_key()?;
+    let key = &auth.key[0];
+    let id = key.id.as_deref().unwrap_or_default();
+    let private = key.private_key.as_ref().map(Secret::expose);
+    let private = private.unwrap_or_default();
+    let key = format!("[{{id={id:?},algorithm=\"EdDSA\",private_key={private:?}}}]");
+    // The seed of another key: 32 bytes that nobody knows.
+    auth.key.clear();
+    auth.add_generated_key()?;
+    let ticket = auth.key[0].private_key.as_ref().map(Secret::expose);
+    let tickets = format!("[{:?}]", ticket.unwrap_or_default());
+    Ok(vec![
+        ("TIDEGATE_AUTH__KEY".to_owned(), key),
+        ("TIDEGATE_AUTH__TICKET_SECRETS".to_owned(), tickets),
+    ])
+}
+
 /// `echo` for the built-in worker, `orders.place` for the example.
 fn demo_routes() -> [RouteConfig; 2] {
     let route = |name: &str, subject: &str| RouteConfig {
         name: name.to_owned(),
         subject: Some(subject.to_owned()),
         deadline: Duration::from_secs(5),
+        max_in_flight: 0,
+        breaker: None,
     };
     [
         route("echo", "tg.rq.demo.echo"),
@@ -151,6 +198,7 @@ fn demo_namespaces() -> [NamespaceConfig; 3] {
         name: name.to_owned(),
         history,
         overflow: Overflow::DropOldest,
+        fanout: Fanout::default(),
         publish,
         subscribe: Access::Anyone,
     };

@@ -3,6 +3,8 @@
 //! The binary is a thin layer over [`node`]; tests and examples start the same
 //! node in their own process.
 
+pub mod cluster;
 pub mod config;
 pub mod dev;
 pub mod node;
+pub mod serve;

@@ -1,20 +1,38 @@
-//! One process: a gateway and a control plane on one bus, and their admin
-//! server. Wiring only; what the parts do is theirs.
+//! One process: a bus, what its role puts on it, and an admin server. Wiring
+//! only; what the parts do is theirs.
+
+mod carrier;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use auth::Verifier;
-use bus::{Bus, BusExt, MemoryBus};
-use control::{Control, ControlDeps};
+use bus::Bus;
+use control::{Control, ControlDeps, Directory};
 use edge::Edge;
 use lifecycle::{DrainOutcome, Scope};
+use registry::Reader;
 use telemetry::{Admin, Health, Metrics};
+use wire::GatewayId;
 
 use crate::config::Config;
 
 /// How much longer than the edge's own close timeout a stop may take.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
+
+/// Random letters and digits that tell a gateway's process from the one before.
+const PROCESS_SUFFIX: usize = 5;
+
+/// What a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A gateway and a control plane on an in-memory bus.
+    Everything,
+    /// A gateway, on NATS.
+    Gateway,
+    /// A control plane, on NATS.
+    Control,
+}
 
 /// A running node.
 #[derive(Debug)]
@@ -22,74 +40,132 @@ pub struct Node {
     scope: Scope,
     bus: Arc<dyn Bus>,
     stop_deadline: Duration,
-    client_url: String,
-    grpc: SocketAddr,
+    gateway: Option<GatewayId>,
+    client_url: Option<String>,
+    grpc: Option<SocketAddr>,
     admin: SocketAddr,
+}
+
+// === impl Role ===
+
+impl Role {
+    /// The command that runs it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Everything => "dev",
+            Self::Gateway => "gateway",
+            Self::Control => "control",
+        }
+    }
+
+    fn has_gateway(self) -> bool {
+        self != Self::Control
+    }
+
+    fn has_control(self) -> bool {
+        self != Self::Gateway
+    }
 }
 
 // === impl Node ===
 
 impl Node {
-    /// Binds every port, then serves on an in-memory bus of its own.
+    /// Binds the admin port, reaches the bus, binds the role's ports, and
+    /// serves. The probes answer from the first step on.
     ///
     /// # Errors
-    /// If a port can't be bound or a key of the configuration can't be used;
-    /// nothing is left running then.
-    pub async fn start(config: &Config) -> Result<Self> {
+    /// If a port can't be bound, the bus can't be used, or a key of the
+    /// configuration can't; nothing is left running then.
+    pub async fn start(config: &Config, role: Role) -> Result<Self> {
+        let scope = Scope::root();
+        let started = Self::start_in(config, role, &scope).await;
+        if started.is_err() {
+            // Whatever did not end in time ends with the process.
+            let _ = scope.drain(STOP_MARGIN).await;
+        }
+        started
+    }
+
+    async fn start_in(config: &Config, role: Role, scope: &Scope) -> Result<Self> {
         let metrics = Metrics::install().context("metrics recorder")?;
         let health = Health::default();
         let started = health.register("started");
-        let scope = Scope::root();
-
-        let memory = Arc::new(MemoryBus::new());
-        let bus: Arc<dyn Bus> = memory.clone();
-        let keeper = memory.clone();
-        scope.spawn_cancellable("memory-bus", async move { keeper.run().await });
-        for log in config.logs() {
-            memory.keep_log(log).await.context("declaring the logs")?;
-        }
-
-        let verifier = Arc::new(Verifier::new(config.auth.keys()?, config.auth.verifier()));
-        let signer = config.auth.signer()?.map(Arc::new);
+        let reachable = health.register("bus");
         let admin = Admin::bind(config.admin.listen, metrics.clone(), health.clone()).await?;
-        let directory = Arc::new(vec![config.gateway_id()]);
-        let deps = ControlDeps {
-            bus: bus.clone(),
-            signer,
-            directory,
-        };
-        let control = Control::bind(config.control(), deps).await?;
-        let edge = Edge::bind(config.edge(), bus.clone(), verifier)?;
-
-        let node = Self {
-            bus,
-            stop_deadline: config.gateway.close_timeout + STOP_MARGIN,
-            client_url: edge.url(),
-            grpc: control.local_addr(),
-            admin: admin.local_addr(),
-            scope: scope.clone(),
-        };
+        let admin_address = admin.local_addr();
         scope.spawn_cancellable("metrics-upkeep", metrics.upkeep());
         scope.spawn("admin", admin.run(scope.clone()));
-        scope.spawn("control", control.run(scope.clone()));
-        edge.start(&scope)?;
+
+        let bus = carrier::connect(config, role, scope).await?;
+        carrier::follow(&bus, reachable, scope);
+        let mut node = Self {
+            bus,
+            stop_deadline: config.gateway.close_timeout + STOP_MARGIN,
+            gateway: None,
+            client_url: None,
+            grpc: None,
+            admin: admin_address,
+            scope: scope.clone(),
+        };
+        if role.has_gateway() {
+            node.add_gateway(config, role)?;
+        }
+        if role.has_control() {
+            node.add_control(config, role).await?;
+        }
         started.set_ready();
         Ok(node)
     }
 
-    /// Where clients connect.
-    pub fn client_url(&self) -> &str {
-        &self.client_url
+    fn add_gateway(&mut self, config: &Config, role: Role) -> Result<()> {
+        let mut edge = config.edge();
+        if role == Role::Gateway {
+            edge.gateway = process_name(&edge.gateway);
+        }
+        let gateway = edge.gateway.clone();
+        let verifier = Arc::new(Verifier::new(config.auth.keys()?, config.auth.verifier()));
+        let edge = Edge::bind(edge, self.bus.clone(), verifier)?;
+        self.client_url = Some(edge.url());
+        self.gateway = Some(gateway);
+        edge.start(&self.scope)?;
+        Ok(())
     }
 
-    /// Where backends connect by gRPC.
-    pub fn grpc_url(&self) -> String {
-        format!("http://{}", self.grpc)
+    async fn add_control(&mut self, config: &Config, role: Role) -> Result<()> {
+        let directory: Arc<dyn Directory> = match &self.gateway {
+            // One process: whoever is connected is connected here.
+            Some(gateway) if role == Role::Everything => Arc::new(vec![gateway.clone()]),
+            _ => Arc::new(Reader::new(self.bus.clone())),
+        };
+        let deps = ControlDeps {
+            bus: self.bus.clone(),
+            signer: config.auth.signer()?.map(Arc::new),
+            directory,
+        };
+        let control = Control::bind(config.control(), deps).await?;
+        self.grpc = Some(control.local_addr());
+        self.scope.spawn("control", control.run(self.scope.clone()));
+        Ok(())
+    }
+
+    /// Where clients connect; absent: this node has no gateway.
+    pub fn client_url(&self) -> Option<&str> {
+        self.client_url.as_deref()
+    }
+
+    /// Where backends connect by gRPC; absent: this node has no control plane.
+    pub fn grpc_url(&self) -> Option<String> {
+        self.grpc.map(|address| format!("http://{address}"))
     }
 
     /// Where metrics and health are served.
     pub fn admin_url(&self) -> String {
         format!("http://{}", self.admin)
+    }
+
+    /// The gateway's name; absent: this node has none.
+    pub fn gateway(&self) -> Option<&GatewayId> {
+        self.gateway.as_ref()
     }
 
     /// The bus, for workers in the same process.
@@ -118,4 +194,13 @@ impl Node {
             }
         }
     }
+}
+
+/// The configured name and a part that no other process has: what an earlier
+/// process of this name has left behind is never taken for this one's.
+fn process_name(configured: &GatewayId) -> GatewayId {
+    let suffix: String = (0..PROCESS_SUFFIX)
+        .map(|_| fastrand::char('a'..='z'))
+        .collect();
+    GatewayId::new(&format!("{configured}-{suffix}")).expect("made of a valid name and letters")
 }

@@ -3,6 +3,7 @@
 //! Results go to stdout, everything else to stderr, so that output can be piped.
 
 mod args;
+mod cluster;
 mod config;
 mod connections;
 mod dev;
@@ -12,11 +13,13 @@ mod output;
 mod payload;
 mod publish;
 mod request;
+mod role;
 mod send;
 mod subscribe;
 mod token;
 
 use clap::{ColorChoice, Parser, Subcommand};
+use tidegate::node::Role;
 
 pub(crate) use self::failure::Failure;
 
@@ -51,6 +54,12 @@ pub(crate) struct Cli {
 enum Command {
     /// Run everything in one process, on an in-memory bus, with a demo token
     Dev(dev::Args),
+    /// Run a gateway: holds client connections. Needs NATS
+    Gateway(role::Args),
+    /// Run a control plane: serves backends by gRPC. Needs NATS
+    Control(role::Args),
+    /// Run a whole cluster on this machine, for development
+    Cluster(cluster::Args),
     /// Get a token for a client
     Token(token::Args),
     /// Publish to a channel
@@ -91,6 +100,9 @@ impl Cli {
         let json = self.json;
         match self.command {
             Command::Dev(args) => dev::run(args, json).await,
+            Command::Gateway(args) => role::run(args, Role::Gateway, json).await,
+            Command::Control(args) => role::run(args, Role::Control, json).await,
+            Command::Cluster(args) => cluster::run(args, json).await,
             Command::Token(args) => token::run(args, json).await,
             Command::Publish(args) => publish::run(args, json).await,
             Command::Subscribe(args) => subscribe::run(args, json).await,

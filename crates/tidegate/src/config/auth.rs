@@ -22,6 +22,11 @@ pub struct AuthConfig {
     /// Keys that verify tokens. The first with a `private_key` or `secret` also
     /// signs those that the control plane issues.
     pub key: Vec<KeyEntry>,
+    /// Secrets that seal session tickets, the same at all gateways: 32 bytes at
+    /// least, in base64url. The first seals, all open, so that they can be
+    /// changed. None: a random one for each process, and no session outlives
+    /// its gateway.
+    pub ticket_secrets: Vec<Secret>,
 }
 
 /// A key. Its algorithm is pinned: a token that names another one is refused.
@@ -65,6 +70,7 @@ impl Default for AuthConfig {
             audience: None,
             leeway: Duration::from_secs(10),
             key: Vec::new(),
+            ticket_secrets: Vec::new(),
         }
     }
 }
@@ -147,6 +153,13 @@ impl KeyEntry {
 }
 
 // === impl Secret ===
+
+impl Secret {
+    /// The text, for those who need it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use bus::{Log, LogLimits, Pattern, Subject};
+use bus::{Log, LogLimits, NatsCredentials, NatsOptions, NatsTls, Pattern, Subject};
 use control::ControlConfig;
 use edge::{EdgeConfig, NamespacePolicy, Policies, RoutePolicy, SessionLimits};
 use hub::{DeliveryPolicy, OutboxLimits};
@@ -77,6 +77,42 @@ impl Config {
             token_issuer: self.auth.issuer.clone(),
             token_audience: self.auth.audience.clone(),
             ..ControlConfig::default()
+        }
+    }
+
+    /// How NATS is reached.
+    pub fn nats_options(&self) -> NatsOptions {
+        let nats = &self.nats;
+        let credentials = match (
+            &nats.credentials_file,
+            &nats.nkey_file,
+            &nats.token,
+            &nats.user,
+        ) {
+            (Some(file), ..) => NatsCredentials::File(file.clone()),
+            (_, Some(file), ..) => NatsCredentials::NkeyFile(file.clone()),
+            (_, _, Some(token), _) => NatsCredentials::Token(token.expose().to_owned()),
+            (.., Some(user)) => NatsCredentials::User {
+                user: user.clone(),
+                password: nats
+                    .password
+                    .as_ref()
+                    .map_or_else(String::new, |text| text.expose().to_owned()),
+            },
+            (None, None, None, None) => NatsCredentials::None,
+        };
+        let tls = &nats.tls;
+        NatsOptions {
+            servers: nats.servers.clone(),
+            name: format!("tidegate {}", self.gateway.id),
+            replicas: nats.replicas,
+            publish_connections: nats.publish_connections,
+            credentials,
+            tls: NatsTls {
+                required: tls.required,
+                ca_file: tls.ca_file.clone(),
+                identity_files: tls.certificate_file.clone().zip(tls.key_file.clone()),
+            },
         }
     }
 

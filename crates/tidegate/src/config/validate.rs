@@ -44,6 +44,9 @@ fn gateway(gateway: &GatewayConfig) -> Result<(), ConfigError> {
     if gateway.heartbeat < Duration::from_secs(1) {
         return nonsense("gateway.heartbeat", "must be 1s at least");
     }
+    if gateway.drain.rate == 0 {
+        return nonsense("gateway.drain.rate", "must not be zero");
+    }
     if gateway.handshake_timeout.is_zero() {
         return nonsense("gateway.handshake_timeout", "must not be zero");
     }
@@ -81,6 +84,9 @@ fn route<'a>(entry: &'a RouteConfig, names: &mut HashSet<&'a str>) -> Result<(),
     }
     if entry.deadline.is_zero() {
         return nonsense(&format!("{key}.deadline"), "must not be zero");
+    }
+    if entry.breaker.is_some_and(|breaker| breaker.failures == 0) {
+        return nonsense(&format!("{key}.breaker.failures"), "must not be zero");
     }
     let subject = super::build::route_subject(entry);
     match Subject::new(&subject) {

@@ -16,9 +16,10 @@ const DEFAULT_GRPC_URL: &str = "http://127.0.0.1:7410";
 
 /// One line of JSON, for scripts.
 pub(super) fn json(node: &Node, token: &str) -> Result<()> {
+    let client_url = node.client_url().unwrap_or_default();
     let line = serde_json::json!({
-        "client_url": node.client_url(),
-        "echo_url": node.client_url().replace("/v1/ws", "/v1/echo"),
+        "client_url": client_url,
+        "echo_url": client_url.replace("/v1/ws", "/v1/echo"),
         "grpc_url": node.grpc_url(),
         "admin_url": node.admin_url(),
         "token": token,
@@ -35,7 +36,8 @@ pub(super) fn text(node: &Node, token: &str) -> Result<()> {
         true => ("\x1b[1m", "\x1b[2m", "\x1b[0m"),
         false => ("", "", ""),
     };
-    let (url, grpc, admin) = (node.client_url(), node.grpc_url(), node.admin_url());
+    let url = node.client_url().unwrap_or_default();
+    let (grpc, admin) = (node.grpc_url().unwrap_or_default(), node.admin_url());
     let authority = grpc.trim_start_matches("http://");
     let tidegate = command();
     let by_grpc = option("grpc", &grpc, DEFAULT_GRPC_URL);
