@@ -61,13 +61,18 @@ pub trait Bus: Send + Sync + fmt::Debug + 'static {
     fn announce(&self, service: Service) -> SubscriptionToken;
 
     /// Keeps a log of every subject that matches one of the patterns, from now
-    /// on. Repeating it under the same name changes the limits.
+    /// on. Repeating it under the same name changes the limits;
+    /// [`BusError::Conflict`] if the servers hold it with something that can't
+    /// be changed. A process knows the logs that it has declared, and they
+    /// count for the subscriptions that it makes afterwards.
     fn declare_log(&self, log: Log, done: Done<()>);
 
     /// Reads a log.
     fn history(&self, read: HistoryRead, done: Done<HistoryPage>);
 
-    /// Makes sure that a table is there, with these properties.
+    /// Makes sure that a table is there, with these properties;
+    /// [`BusError::Conflict`] if the servers hold it with something that can't
+    /// be changed.
     fn declare_table(&self, table: TableSpec, done: Done<()>);
 
     /// Writes an entry; `done` with its revision once the bus keeps it, or with
@@ -79,8 +84,9 @@ pub trait Bus: Send + Sync + fmt::Debug + 'static {
     fn remove(&self, remove: Remove, done: Done<()>);
 
     /// Reads the entries of a table whose keys match one of the patterns, in no
-    /// order. An entry whose `put` is done is seen by every later read, unless
-    /// it was removed; one that is being written may be seen or not.
+    /// order. An entry whose `put` is done is seen by every later read of the
+    /// same process, unless it was removed, and soon by those of others; one
+    /// that is being written may be seen or not.
     fn entries(&self, table: Table, keys: Vec<Pattern>, done: Done<Vec<Entry>>);
 
     /// Whether the bus carries messages, now and from now on.
@@ -269,7 +275,8 @@ pub struct HistoryRead {
 /// A part of a log.
 #[derive(Clone, Debug)]
 pub struct HistoryPage {
-    /// In order of offset.
+    /// In order of offset. The first one's `previous` is after the offset that
+    /// was asked for if something between them may have left the log.
     pub messages: Vec<Message>,
     /// The log's position when it was read.
     pub position: Position,
