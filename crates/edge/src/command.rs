@@ -32,9 +32,10 @@ impl Handler for CommandHandler {
     fn handle(&self, request: Incoming) {
         let responder = request.responder;
         match gateway::Command::decode(&*request.payload).map(|command| command.command) {
-            Ok(Some(Command::Drain(_))) => fail(responder, "not served yet"),
-            Ok(Some(Command::Status(_))) => reply(responder, self.status()),
-            Ok(Some(command)) => self.ask(command, responder, request.deadline),
+            Ok(Some(command)) => {
+                self.0.metrics.command(&command);
+                self.obey(command, responder, request.deadline);
+            }
             Ok(None) => fail(responder, "unknown command"),
             Err(_) => fail(responder, "malformed command"),
         }
@@ -42,6 +43,14 @@ impl Handler for CommandHandler {
 }
 
 impl CommandHandler {
+    fn obey(&self, command: Command, responder: Responder, deadline: Duration) {
+        match command {
+            Command::Drain(_) => fail(responder, "not served yet"),
+            Command::Status(_) => reply(responder, self.status()),
+            command => self.ask(command, responder, deadline),
+        }
+    }
+
     fn ask(&self, command: Command, responder: Responder, deadline: Duration) {
         let checked = self.check(&command);
         let shards = self.shards_for(query::meant(&command));

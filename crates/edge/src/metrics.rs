@@ -19,6 +19,7 @@
 //! | `tidegate_edge_deliveries_total` | `shard` | publications put into outboxes |
 //! | `tidegate_edge_dropped_total` | `shard`, `reason` | publications withheld: `slow_connection`, `gateway_overloaded` |
 //! | `tidegate_edge_outbox_bytes` | `shard` | bytes waiting in outboxes |
+//! | `tidegate_edge_commands_total` | `command` | commands of the control plane taken |
 //! | `tidegate_edge_requests_total` | `shard`, `result` | client requests ended: `ok`, `failed` |
 
 use std::collections::HashMap;
@@ -27,7 +28,7 @@ use auth::TokenError;
 use bytes::Bytes;
 use hub::Hub;
 use metrics::{Counter, Gauge, counter, gauge};
-use wire::{CloseCause, client::Failure};
+use wire::{CloseCause, client::Failure, gateway::command::Command};
 
 use crate::front::{Outcome, Refusal};
 
@@ -37,7 +38,20 @@ pub(crate) struct Metrics {
     timed_out: Counter,
     failed: Counter,
     refused: [Counter; Refusal::ALL.len()],
+    commands: [Counter; COMMANDS.len()],
 }
+
+/// Labels of commands, in the order of [`command_index`].
+const COMMANDS: [&str; 8] = [
+    "deliver",
+    "disconnect",
+    "list_connections",
+    "count_connections",
+    "subscribe",
+    "unsubscribe",
+    "drain",
+    "status",
+];
 
 /// Counts of one shard.
 pub(crate) struct ShardCounters {
@@ -84,7 +98,14 @@ impl Metrics {
             timed_out: result("timed_out"),
             failed: result("failed"),
             refused: Refusal::ALL.map(|refusal| result(refusal.label())),
+            commands: COMMANDS
+                .map(|label| counter!("tidegate_edge_commands_total", "command" => label)),
         }
+    }
+
+    /// Counts a command.
+    pub(crate) fn command(&self, command: &Command) {
+        self.commands[command_index(command)].increment(1);
     }
 
     /// Counts a handshake.
@@ -95,6 +116,19 @@ impl Metrics {
             Outcome::Failed => self.failed.increment(1),
             Outcome::Refused(refusal) => self.refused[refusal as usize].increment(1),
         }
+    }
+}
+
+fn command_index(command: &Command) -> usize {
+    match command {
+        Command::Deliver(_) => 0,
+        Command::Disconnect(_) => 1,
+        Command::ListConnections(_) => 2,
+        Command::CountConnections(_) => 3,
+        Command::Subscribe(_) => 4,
+        Command::Unsubscribe(_) => 5,
+        Command::Drain(_) => 6,
+        Command::Status(_) => 7,
     }
 }
 
