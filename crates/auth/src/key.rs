@@ -16,7 +16,7 @@ use crate::{Algorithm, KeyConfig, KeyMaterial};
 const ED25519_BYTES: usize = 32;
 
 /// A shorter secret would be weaker than the hash (RFC 7518 section 3.2).
-const MIN_SECRET_BYTES: usize = 32;
+pub(crate) const MIN_SECRET_BYTES: usize = 32;
 
 /// A new Ed25519 key pair, for development and tests.
 #[derive(Clone, Debug)]
@@ -176,7 +176,7 @@ fn is_pem(material: &KeyMaterial) -> bool {
     material.expose().trim_start().starts_with("-----BEGIN")
 }
 
-fn decode(material: &KeyMaterial) -> Option<Vec<u8>> {
+pub(crate) fn decode(material: &KeyMaterial) -> Option<Vec<u8>> {
     // Files end with a line break, and many tools pad.
     URL_SAFE_NO_PAD
         .decode(material.expose().trim().trim_end_matches('='))

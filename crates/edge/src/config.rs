@@ -1,7 +1,8 @@
 //! What the edge can be told. Built by the binary from its configuration.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use auth::TicketKeys;
 use hub::OutboxLimits;
 use session::SessionConfig;
 use wire::{
@@ -47,6 +48,8 @@ pub struct EdgeConfig {
     pub outbox: OutboxLimits,
     /// Limits told to clients in Welcome.
     pub session: SessionLimits,
+    /// Seals and opens session tickets; the same keys at all gateways.
+    pub tickets: Arc<TicketKeys>,
     /// Namespaces and routes.
     pub policies: Policies,
     /// Serve `/v1/echo`, which sends every WebSocket message back. For

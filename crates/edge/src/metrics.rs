@@ -7,6 +7,8 @@
 //! |---|---|---|
 //! | `tidegate_edge_handshakes_total` | `result` | upgrade requests by how they ended |
 //! | `tidegate_edge_tokens_refused_total` | `reason` | tokens that were not valid |
+//! | `tidegate_edge_tickets_refused_total` | `reason` | session tickets that did not count; `late`: behind a token in the upgrade request |
+//! | `tidegate_edge_sessions_resumed_total` | `shard` | connections that took up a session by its ticket |
 //! | `tidegate_edge_connections` | `shard` | connections held |
 //! | `tidegate_edge_connections_opened_total` | `shard` | connections taken over |
 //! | `tidegate_edge_connections_closed_total` | `cause` | connections ended, by `CloseCause` |
@@ -62,6 +64,8 @@ pub(crate) struct ShardCounters {
     pub(crate) writes: u64,
     /// Publications that did not fit into the shard's mailbox.
     pub(crate) lost: u64,
+    /// Connections that took up an earlier session.
+    pub(crate) resumed: u64,
     requests_ok: u64,
     requests_failed: u64,
     closed: HashMap<CloseCause, u64>,
@@ -75,6 +79,7 @@ struct Handles {
     subscriptions: Gauge,
     outbox_bytes: Gauge,
     opened: Counter,
+    resumed: Counter,
     messages_in: Counter,
     bytes_in: Counter,
     bytes_out: Counter,
@@ -143,6 +148,7 @@ impl ShardCounters {
             bytes_out: 0,
             writes: 0,
             lost: 0,
+            resumed: 0,
             requests_ok: 0,
             requests_failed: 0,
             closed: HashMap::new(),
@@ -157,6 +163,10 @@ impl ShardCounters {
     pub(crate) fn token_refused(&mut self, error: &TokenError) {
         // Rare, and the reason is one of a few: looked up by name.
         counter!("tidegate_edge_tokens_refused_total", "reason" => error.label()).increment(1);
+    }
+
+    pub(crate) fn ticket_refused(&mut self, reason: &'static str) {
+        counter!("tidegate_edge_tickets_refused_total", "reason" => reason).increment(1);
     }
 
     pub(crate) fn request_ended(&mut self, outcome: &Result<Bytes, Failure>) {
@@ -175,6 +185,7 @@ impl ShardCounters {
         handles.subscriptions.set(totals.subscriptions as f64);
         handles.outbox_bytes.set(totals.queued_bytes as f64);
         handles.opened.absolute(self.opened);
+        handles.resumed.absolute(self.resumed);
         handles.messages_in.absolute(self.messages_in);
         handles.bytes_in.absolute(self.bytes_in);
         handles.bytes_out.absolute(self.bytes_out);
@@ -211,6 +222,7 @@ impl Handles {
             subscriptions: gauge!("tidegate_edge_subscriptions", "shard" => label()),
             outbox_bytes: gauge!("tidegate_edge_outbox_bytes", "shard" => label()),
             opened: counter!("tidegate_edge_connections_opened_total", "shard" => label()),
+            resumed: counter!("tidegate_edge_sessions_resumed_total", "shard" => label()),
             messages_in: counter!("tidegate_edge_messages_received_total", "shard" => label()),
             bytes_in: counter!("tidegate_edge_received_bytes_total", "shard" => label()),
             bytes_out: counter!("tidegate_edge_sent_bytes_total", "shard" => label()),

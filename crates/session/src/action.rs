@@ -8,7 +8,7 @@ use wire::{
     client::{Position, ServerEvent, SubscribeOptions},
 };
 
-use crate::reply;
+use crate::{introduction::Introduction, reply};
 
 /// One thing to do, in the order the session asked for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,11 +23,12 @@ pub enum Action {
     Authenticate {
         /// As the client sent it; not empty.
         token: String,
-        /// Name of the client program, at most 64 bytes.
-        client_name: String,
-        /// Version of the client program, at most 64 bytes.
-        client_version: String,
+        /// Who it comes from.
+        introduction: Introduction,
     },
+    /// Take down who the client is: its token came in the upgrade request, and
+    /// this Hello after it. It has its session already.
+    Introduce(Introduction),
     /// Subscribe; answer by [`crate::Established::subscribed`] or
     /// [`crate::Established::subscribe_failed`], once.
     Subscribe {
@@ -133,7 +134,7 @@ impl Actions {
 
     /// Says why, then closes.
     pub(crate) fn close(&mut self, cause: CloseCause) {
-        self.push(Action::Send(reply::closing(cause, 0)));
+        self.push(Action::Send(reply::closing(cause, 0, false)));
         self.push(Action::Close(cause));
     }
 }

@@ -1,5 +1,6 @@
 //! What a session is told from outside: settings, rights and identity.
 
+use bytes::Bytes;
 use wire::{
     Channel, ConnectionId, GatewayId, MAX_CHANNEL_BYTES, SessionId, UserId,
     client::{ErrorCode, Limits},
@@ -46,6 +47,10 @@ pub struct Authenticated {
     pub connection: ConnectionId,
     /// When the token expires, Unix time in milliseconds; zero: never.
     pub token_expires_at_ms: i64,
+    /// Takes the session up again, sealed.
+    pub ticket: Bytes,
+    /// The client follows `Migrate`.
+    pub migrates: bool,
 }
 
 // === impl SessionConfig ===

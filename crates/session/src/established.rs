@@ -20,6 +20,7 @@ use crate::{
     action::{Action, Actions},
     config::{Grants, SessionConfig},
     in_flight::{InFlight, Operation},
+    introduction::Introduction,
     reply,
     waiting::Waiting,
 };
@@ -161,7 +162,7 @@ impl Established {
             Some(Event::Cancel(cancel)) => self.cancel(cancel.id, ctx.actions),
             Some(Event::Ack(ack)) => self.ack(ack.up_to, ctx.actions),
             Some(Event::Ping(ping)) => ctx.actions.push(Action::Send(reply::pong(ping.nonce))),
-            Some(Event::Hello(hello)) => self.hello(&hello, ctx.actions),
+            Some(Event::Hello(hello)) => self.hello(*hello, ctx.actions),
             Some(Event::Refresh(refresh)) => {
                 refuse(refresh.id, ErrorCode::Unimplemented, ctx.actions)
             }
@@ -179,12 +180,15 @@ impl Established {
         }
     }
 
-    fn hello(&mut self, hello: &Hello, actions: &mut Actions) {
-        if self.stage == Stage::HelloMayCome && hello.token.is_empty() {
-            self.stage = Stage::Open;
-            actions.push(Action::Welcome);
-        } else {
-            self.close(CloseCause::ProtocolViolation, actions);
+    fn hello(&mut self, hello: Hello, actions: &mut Actions) {
+        let expected = self.stage == Stage::HelloMayCome && hello.token.is_empty();
+        match Introduction::read(hello) {
+            Ok(introduction) if expected => {
+                self.stage = Stage::Open;
+                actions.push(Action::Introduce(introduction));
+                actions.push(Action::Welcome);
+            }
+            _ => self.close(CloseCause::ProtocolViolation, actions),
         }
     }
 

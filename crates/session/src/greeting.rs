@@ -2,17 +2,14 @@
 
 use wire::{
     CloseCause,
-    client::{ClientEvent, Hello, client_event::Event},
+    client::{ClientEvent, client_event::Event},
 };
 
 use crate::{
     action::{Action, Actions},
+    introduction::Introduction,
     verifying::Verifying,
 };
-
-/// Longest `client_name` and `client_version`, in bytes; part of the contract
-/// of `Hello`.
-const MAX_CLIENT_TEXT_BYTES: usize = 64;
 
 /// Waits for Hello.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,40 +21,37 @@ impl Greeting {
     /// Handles the first event. Hello with a token asks for
     /// [`Action::Authenticate`] and gives the next phase; anything else closes
     /// the connection and gives `None`.
-    ///
-    /// What Hello says about resuming is ignored: no gateway hands out the
-    /// ticket that it takes.
     pub fn handle(self, event: ClientEvent, actions: &mut Actions) -> Option<Verifying> {
         let Some(Event::Hello(hello)) = event.event else {
             actions.close(CloseCause::NotAuthenticated);
             return None;
         };
-        let Hello {
-            token,
-            client_name,
-            client_version,
-            ..
-        } = *hello;
+        let mut hello = *hello;
+        let token = std::mem::take(&mut hello.token);
         if token.is_empty() {
             actions.close(CloseCause::NotAuthenticated);
             return None;
         }
-        if client_name.len().max(client_version.len()) > MAX_CLIENT_TEXT_BYTES {
-            actions.close(CloseCause::ProtocolViolation);
-            return None;
+        match Introduction::read(hello) {
+            Ok(introduction) => {
+                actions.push(Action::Authenticate {
+                    token,
+                    introduction,
+                });
+                Some(Verifying::after_hello())
+            }
+            Err(cause) => {
+                actions.close(cause);
+                None
+            }
         }
-        actions.push(Action::Authenticate {
-            token,
-            client_name,
-            client_version,
-        });
-        Some(Verifying::after_hello())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use wire::client::Ping;
+    use bytes::Bytes;
+    use wire::client::{Hello, Ping};
 
     use super::*;
     use crate::reply;
@@ -71,7 +65,10 @@ mod tests {
     fn assert_closes(event: Option<Event>, cause: CloseCause) {
         let (next, mut actions) = greet(event);
         assert!(next.is_none());
-        assert_eq!(actions.pop(), Some(Action::Send(reply::closing(cause, 0))));
+        assert_eq!(
+            actions.pop(),
+            Some(Action::Send(reply::closing(cause, 0, false)))
+        );
         assert_eq!(actions.pop(), Some(Action::Close(cause)));
         assert!(actions.is_empty());
     }
@@ -83,14 +80,20 @@ mod tests {
             token: "t".into(),
             client_name: client_name.clone(),
             client_version: "1.0".into(),
+            capabilities: vec!["migrate".into()],
+            session_ticket: Bytes::from_static(b"ticket"),
             ..Hello::default()
         };
         let (next, mut actions) = greet(Some(Event::Hello(hello.into())));
         assert!(next.is_some());
         let expected = Action::Authenticate {
             token: "t".into(),
-            client_name,
-            client_version: "1.0".into(),
+            introduction: Introduction {
+                client_name,
+                client_version: "1.0".into(),
+                migrates: true,
+                ticket: Bytes::from_static(b"ticket"),
+            },
         };
         assert_eq!(actions.pop(), Some(expected));
         assert!(actions.is_empty());

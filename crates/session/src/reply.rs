@@ -4,43 +4,58 @@ use bytes::Bytes;
 use wire::{
     Channel, CloseCause, Offset,
     client::{
-        Accepted, Closing, Error, ErrorCode, Failure, Pong, Response, ServerEvent, Unsubscribed,
-        Welcome, response::Outcome, server_event::Event,
+        Accepted, Closing, Error, ErrorCode, Failure, Migrate, Pong, Response, ServerEvent,
+        Unsubscribed, Welcome, response::Outcome, server_event::Event,
     },
 };
 
-use crate::config::{Authenticated, SessionConfig};
+use crate::{
+    config::{Authenticated, SessionConfig},
+    introduction::MIGRATE,
+};
 
 /// The event that precedes every close the gateway starts. `retry_after_ms` is
 /// the earliest time to reconnect, in milliseconds from now, if that is allowed
 /// at all.
-///
-/// Never resumable: this gateway hands out no session tickets yet.
-pub fn closing(cause: CloseCause, retry_after_ms: u32) -> ServerEvent {
+/// `resumable`: the client has a ticket that other gateways take.
+pub fn closing(cause: CloseCause, retry_after_ms: u32, resumable: bool) -> ServerEvent {
     event(Event::Closing(Closing {
         close_code: cause.code().into(),
         cause: cause.label().into(),
         message: cause.message().into(),
         retry_after_ms,
-        resumable: false,
+        resumable,
     }))
 }
 
 /// The event for [`crate::Action::Welcome`]. `server_time_ms` is the gateway's
 /// clock, Unix time in milliseconds.
-///
-/// Grants no capabilities and no session ticket: there are none yet.
 pub fn welcome(who: &Authenticated, config: &SessionConfig, server_time_ms: i64) -> ServerEvent {
     event(Event::Welcome(Welcome {
         connection_id: who.connection.to_string(),
         session_id: who.session.to_string(),
         user: who.user.to_string(),
-        session_ticket: Bytes::new(),
+        session_ticket: who.ticket.clone(),
         limits: Some(config.limits),
-        capabilities: Vec::new(),
+        capabilities: who
+            .migrates
+            .then(|| MIGRATE.to_owned())
+            .into_iter()
+            .collect(),
         token_expires_at_ms: who.token_expires_at_ms,
         server_time_ms,
         gateway: config.gateway.to_string(),
+    }))
+}
+
+/// Asks a client to go elsewhere with this ticket, at a time of its choice within
+/// `spread_ms`; its connection is closed after `deadline_ms`.
+pub fn migrate(ticket: Bytes, spread_ms: u32, deadline_ms: u32) -> ServerEvent {
+    event(Event::Migrate(Migrate {
+        session_ticket: ticket,
+        spread_ms,
+        deadline_ms,
+        hint: String::new(),
     }))
 }
 
@@ -95,14 +110,14 @@ mod tests {
     #[test]
     fn closing_tells_code_word_and_time_of_every_cause() {
         for &cause in CloseCause::ALL {
-            let Some(Event::Closing(closing)) = closing(cause, 1_500).event else {
+            let Some(Event::Closing(closing)) = closing(cause, 1_500, true).event else {
                 panic!("not Closing")
             };
             assert_eq!(closing.close_code, u32::from(cause.code()));
             assert_eq!(closing.cause, cause.label());
             assert_eq!(closing.message, cause.message());
             assert_eq!(closing.retry_after_ms, 1_500);
-            assert!(!closing.resumable);
+            assert!(closing.resumable);
         }
     }
 
@@ -121,6 +136,8 @@ mod tests {
             session: SessionId(0xab),
             connection,
             token_expires_at_ms: 7,
+            ticket: Bytes::from_static(b"ticket"),
+            migrates: true,
         };
         let limits = Limits {
             max_in_flight: 16,
@@ -135,6 +152,8 @@ mod tests {
             connection_id: "gw-1.1.2.3".into(),
             session_id: format!("{:032x}", 0xab),
             user: "alice".into(),
+            session_ticket: Bytes::from_static(b"ticket"),
+            capabilities: vec!["migrate".into()],
             limits: Some(limits),
             token_expires_at_ms: 7,
             server_time_ms: 99,

@@ -103,7 +103,11 @@ mod tests {
         verifying.rejected(CloseCause::InvalidToken, &mut actions);
         assert_eq!(
             actions.pop(),
-            Some(Action::Send(reply::closing(CloseCause::InvalidToken, 0)))
+            Some(Action::Send(reply::closing(
+                CloseCause::InvalidToken,
+                0,
+                false
+            )))
         );
         assert_eq!(actions.pop(), Some(Action::Close(CloseCause::InvalidToken)));
         assert!(actions.is_empty());

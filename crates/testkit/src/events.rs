@@ -17,6 +17,18 @@ pub fn hello(token: &str) -> ClientEvent {
     event(Event::Hello(hello.into()))
 }
 
+/// A Hello of a client that follows Migrate, with a session ticket or without
+/// (empty).
+pub fn hello_again(token: &str, ticket: impl Into<Bytes>) -> ClientEvent {
+    let hello = Hello {
+        token: token.to_owned(),
+        capabilities: vec!["migrate".to_owned()],
+        session_ticket: ticket.into(),
+        ..Hello::default()
+    };
+    event(Event::Hello(hello.into()))
+}
+
 /// A Subscribe that holds no position.
 pub fn subscribe(id: u32, channel: &str) -> ClientEvent {
     subscribe_at(id, channel, None)

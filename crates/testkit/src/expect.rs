@@ -1,7 +1,7 @@
 //! Awaiting a certain kind of event, and nothing else before it.
 
 use wire::client::{
-    Accepted, Direct, ErrorCode, Failure, Gap, Pong, Publication, Response, Subscribed,
+    Accepted, Direct, ErrorCode, Failure, Gap, Migrate, Pong, Publication, Response, Subscribed,
     Unsubscribed, Welcome, response::Outcome, server_event::Event,
 };
 
@@ -33,6 +33,7 @@ awaited! {
     accepted => Accepted;
     gap => Gap;
     pong => Pong;
+    migrate => Migrate;
 }
 
 impl RawClient {

@@ -18,8 +18,8 @@ mod wait;
 pub use client::{Close, Frame, RawClient};
 pub use dial::{Dial, HttpAnswer};
 pub use events::{
-    ack, cancel, hello, ping, publish, request, request_within, subscribe, subscribe_since,
-    unsubscribe,
+    ack, cancel, hello, hello_again, ping, publish, request, request_within, subscribe,
+    subscribe_since, unsubscribe,
 };
 pub use nats::{NatsCluster, NatsServer, RawMessage, RawNats};
 pub use process::{AdminAnswer, Process};

@@ -118,7 +118,7 @@ impl Node {
     }
 
     fn add_gateway(&mut self, config: &Config, role: Role) -> Result<()> {
-        let mut edge = config.edge();
+        let mut edge = config.edge()?;
         if role == Role::Gateway {
             edge.gateway = process_name(&edge.gateway);
         }

@@ -62,6 +62,8 @@ impl Shard {
             peer,
             subprotocol,
             session: self.core.new_session_id(),
+            session_epoch: 1,
+            migrates: false,
             connected_at_ms: unix_ms(SystemTime::now()),
             handshake_deadline: now.after(left),
             client_name: Box::default(),

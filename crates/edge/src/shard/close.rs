@@ -45,6 +45,9 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
+        let resumable = matches!(connection.phase, Phase::Established(_))
+            && cause.verdict() != CloseVerdict::Stay
+            && self.core.gateway.config.tickets.are_shared();
         let speaks_our_protocol = match connection.phase {
             Phase::Closing(_) => return,
             Phase::Echo => false,
@@ -67,7 +70,7 @@ impl Shard {
             self.core.abandon(&channel);
         }
         if speaks_our_protocol && !told && cause != CloseCause::ClosedByPeer {
-            let event = closing_event(cause, code, message);
+            let event = closing_event(cause, code, message, resumable);
             self.core.hub.send(member(slot), &event, None);
         }
         let mut frame = Vec::new();
@@ -96,12 +99,12 @@ impl Shard {
     }
 }
 
-fn closing_event(cause: CloseCause, code: u16, message: &str) -> ServerEvent {
+fn closing_event(cause: CloseCause, code: u16, message: &str, resumable: bool) -> ServerEvent {
     let retry_after_ms = match cause.verdict() {
         CloseVerdict::Reconnect => RETRY_AFTER_MS,
         CloseVerdict::Stay | CloseVerdict::Resume => 0,
     };
-    let mut event = session::closing(cause, retry_after_ms);
+    let mut event = session::closing(cause, retry_after_ms, resumable);
     if let Some(Event::Closing(closing)) = &mut event.event {
         closing.close_code = code.into();
         message.clone_into(&mut closing.message);

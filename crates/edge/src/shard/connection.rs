@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use auth::Identity;
 use bus::RequestToken;
-use session::{Established, Greeting, Verifying};
+use session::{Established, Greeting, Introduction, Verifying};
 use wire::{CloseCause, SessionId, Subprotocol, websocket::Reader};
 
 use super::mail::ConnectionKey;
@@ -74,6 +74,10 @@ pub(crate) struct Profile {
     pub(crate) peer: SocketAddr,
     pub(crate) subprotocol: Subprotocol,
     pub(crate) session: SessionId,
+    /// How often it has been taken up; 1 for its first connection.
+    pub(crate) session_epoch: u64,
+    /// The client follows `Migrate`.
+    pub(crate) migrates: bool,
     /// Unix time.
     pub(crate) connected_at_ms: i64,
     /// When a Hello with a valid token must have come.
@@ -91,6 +95,13 @@ pub(crate) struct Profile {
 // === impl Connection ===
 
 impl Connection {
+    /// Notes what the client says about itself.
+    pub(crate) fn introduce(&mut self, introduction: &Introduction) {
+        self.profile.client_name = introduction.client_name.as_str().into();
+        self.profile.client_version = introduction.client_version.as_str().into();
+        self.profile.migrates = introduction.migrates;
+    }
+
     /// The key that mail for this connection carries.
     pub(crate) fn key(&self, slot: usize) -> ConnectionKey {
         ConnectionKey {

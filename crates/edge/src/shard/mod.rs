@@ -22,6 +22,7 @@ mod query;
 mod receive;
 mod scan;
 mod targets;
+mod ticket;
 mod transmit;
 
 use std::{io, mem, rc::Rc, sync::Arc, time::Duration};

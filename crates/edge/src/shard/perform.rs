@@ -121,11 +121,9 @@ impl Core {
             Action::Welcome => self.welcome(slot, connection),
             Action::Authenticate {
                 token: _,
-                client_name,
-                client_version,
+                introduction,
             } => {
-                connection.profile.client_name = client_name.into();
-                connection.profile.client_version = client_version.into();
+                connection.introduce(&introduction);
                 let verdict = match connection.profile.verdict.take() {
                     Some(verdict) => verdict,
                     // The front had gone: this Hello is late, good or not.
@@ -135,7 +133,17 @@ impl Core {
                     // The front verifies every token up to the longest allowed.
                     None => Err(TokenError::TooLong),
                 };
+                if let Ok(identity) = &verdict {
+                    self.take_up(connection, &introduction, &identity.user);
+                }
                 self.admit(slot, connection, verdict)?;
+            }
+            Action::Introduce(introduction) => {
+                connection.introduce(&introduction);
+                if !introduction.ticket.is_empty() {
+                    // Backends know the connection by its session already.
+                    self.counters.ticket_refused("late");
+                }
             }
             Action::Subscribe {
                 id,
@@ -164,6 +172,8 @@ impl Core {
             session: connection.profile.session,
             connection: self.connection_id(slot, connection.generation),
             token_expires_at_ms: identity.expires_at.map_or(0, unix_ms),
+            ticket: self.ticket(connection),
+            migrates: connection.profile.migrates,
         };
         let event = session::welcome(&who, &self.session, unix_ms(SystemTime::now()));
         self.hub.send(member(slot), &event, None);

@@ -157,7 +157,7 @@ impl Shard {
             channels,
             outbox_bytes: hub.outbox(member(slot)).bytes() as u64,
             labels: labels.into_iter().flatten().collect(),
-            session_epoch: 0,
+            session_epoch: profile.session_epoch,
         }
     }
 

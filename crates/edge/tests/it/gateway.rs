@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use auth::TicketKeys;
 use bus::{
     Bus, BusExt, Handler, Incoming, Log, LogLimits, MemoryBus, Outgoing, Pattern, Published,
     Request, RequestContext, Subject,
@@ -24,7 +25,7 @@ use wire::{
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) bus: Arc<MemoryBus>,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: Arc<Tokens>,
     scope: Scope,
 }
 
@@ -36,8 +37,15 @@ struct Worker<F>(F);
 impl Gateway {
     /// Starts one; `adjust` changes what a test is about.
     pub(crate) async fn start(adjust: impl FnOnce(&mut EdgeConfig)) -> Self {
+        Self::start_with(Arc::new(Tokens::new()), adjust).await
+    }
+
+    /// Starts one that takes the tokens of others, too; on a bus of its own.
+    pub(crate) async fn start_with(
+        tokens: Arc<Tokens>,
+        adjust: impl FnOnce(&mut EdgeConfig),
+    ) -> Self {
         let bus = Arc::new(MemoryBus::new());
-        let tokens = Tokens::new();
         let scope = Scope::root();
         let running = bus.clone();
         scope.spawn_cancellable("bus", async move { running.run().await });
@@ -221,6 +229,7 @@ fn config() -> EdgeConfig {
             max_channel_bytes: 64,
             max_deadline: DEADLINE,
         },
+        tickets: Arc::new(TicketKeys::random()),
         policies: policies(),
         echo: false,
     }

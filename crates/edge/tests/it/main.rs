@@ -9,4 +9,5 @@ mod limits;
 mod protocol;
 mod regressions;
 mod requests;
+mod tickets;
 mod websocket;

@@ -19,7 +19,7 @@ use super::{
     Established, Stage,
     testing::{Bench, cancel, channel, hello, publish, request, subscribe, unsubscribe},
 };
-use crate::{action::Action, reply};
+use crate::{action::Action, introduction::Introduction, reply};
 
 fn error(id: u32, code: ErrorCode) -> Action {
     Action::Send(reply::error(id, code))
@@ -38,7 +38,10 @@ fn pong(nonce: u32) -> Action {
 }
 
 fn closes(cause: CloseCause) -> Vec<Action> {
-    vec![Action::Send(reply::closing(cause, 0)), Action::Close(cause)]
+    vec![
+        Action::Send(reply::closing(cause, 0, false)),
+        Action::Close(cause),
+    ]
 }
 
 fn forwarded(id: u32) -> Action {
@@ -119,7 +122,8 @@ fn hello_after_hello_closes_with_protocol_violation() {
 #[test]
 fn empty_hello_after_a_token_in_the_upgrade_is_welcomed_once() {
     let mut bench = Bench::at(Stage::HelloMayCome);
-    assert_eq!(bench.handle(hello("")), [Action::Welcome]);
+    let introduced = Action::Introduce(Introduction::default());
+    assert_eq!(bench.handle(hello("")), [introduced, Action::Welcome]);
     assert_eq!(
         bench.handle(hello("")),
         closes(CloseCause::ProtocolViolation)

@@ -183,7 +183,9 @@ impl Owner {
                 Action::Publish { id: 0, .. }
                 | Action::CancelRequest { .. }
                 | Action::Acked { .. } => {}
-                Action::Welcome | Action::Authenticate { .. } => panic!("one Hello, one Welcome"),
+                Action::Welcome | Action::Authenticate { .. } | Action::Introduce(_) => {
+                    panic!("one Hello, one Welcome")
+                }
                 owed => self.owed.push(owed),
             }
         }

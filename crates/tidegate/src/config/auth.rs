@@ -3,7 +3,10 @@
 use std::{fmt, time::Duration};
 
 use anyhow::{Context, Result};
-use auth::{Algorithm, KeyConfig, KeyMaterial, KeyPair, KeySet, Signer, VerifierConfig};
+use auth::{
+    Algorithm, KeyConfig, KeyMaterial, KeyPair, KeySet, Signer, TicketKey, TicketKeys,
+    VerifierConfig,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -83,6 +86,16 @@ impl AuthConfig {
     pub fn keys(&self) -> Result<KeySet> {
         let keys: Vec<KeyConfig> = self.key.iter().map(KeyEntry::config).collect();
         KeySet::new(&keys).context("auth.key")
+    }
+
+    /// The keys of session tickets; without a secret one of this process alone.
+    ///
+    /// # Errors
+    /// If a secret can't be read.
+    pub fn tickets(&self) -> Result<TicketKeys> {
+        let key = |secret: &Secret| TicketKey::new(&KeyMaterial::new(secret.expose()));
+        let keys: Result<Vec<_>, _> = self.ticket_secrets.iter().map(key).collect();
+        keys.map(TicketKeys::new).context("auth.ticket_secrets")
     }
 
     /// What is asked of tokens beside a signature.

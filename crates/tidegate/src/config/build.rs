@@ -1,7 +1,8 @@
 //! From the configuration to what each crate is told.
 
-use std::thread;
+use std::{sync::Arc, thread};
 
+use anyhow::Result;
 use bus::{Log, LogLimits, NatsCredentials, NatsOptions, NatsTls, Pattern, Subject};
 use control::ControlConfig;
 use edge::{EdgeConfig, NamespacePolicy, Policies, RoutePolicy, SessionLimits};
@@ -22,11 +23,14 @@ pub(super) fn route_subject(route: &RouteConfig) -> String {
 
 impl Config {
     /// What the edge is told. Validated configurations only.
-    pub fn edge(&self) -> EdgeConfig {
+    ///
+    /// # Errors
+    /// If a ticket secret can't be read.
+    pub fn edge(&self) -> Result<EdgeConfig> {
         let gateway = &self.gateway;
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let default_subprotocol = gateway.default_subprotocol.then_some(Subprotocol::Protobuf);
-        EdgeConfig {
+        Ok(EdgeConfig {
             gateway: self.gateway_id(),
             listen: gateway.listen,
             shards: if gateway.shards == 0 {
@@ -57,9 +61,10 @@ impl Config {
                 max_channel_bytes: gateway.max_channel_bytes,
                 max_deadline: gateway.max_deadline,
             },
+            tickets: Arc::new(self.auth.tickets()?),
             policies: self.policies(),
             echo: gateway.echo,
-        }
+        })
     }
 
     /// What the control plane is told.
