@@ -25,6 +25,7 @@ use crate::{
     gateway::{Gateway, ShardHandle, descriptor_budget, random_prefix},
     mailbox::Mailbox,
     metrics::Metrics,
+    route::Route,
     shard::{Mail, Seat},
 };
 
@@ -95,7 +96,10 @@ impl Edge {
         let connection_limit = config
             .max_connections
             .min(descriptor_budget(config.reserved_descriptors));
+        let routes = config.policies.routes.iter();
+        let routes = routes.map(|(name, policy)| (name.clone(), Route::new(name, policy.clone())));
         let gateway = Arc::new(Gateway {
+            routes: routes.collect(),
             fanout: Fanout::new(bus.clone(), mailboxes.clone()),
             shards: mailboxes.iter().map(shard).collect(),
             metrics: Metrics::new(),

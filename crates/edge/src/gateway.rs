@@ -10,9 +10,10 @@ use std::{
 
 use auth::{Identity, TokenError, Verifier};
 use bus::Bus;
+use foldhash::HashMap;
 use tokio::sync::Semaphore;
 
-use crate::{config::EdgeConfig, fanout::Fanout, mailbox::Mailbox, metrics::Metrics};
+use crate::{config::EdgeConfig, fanout::Fanout, mailbox::Mailbox, metrics::Metrics, route::Route};
 
 /// Shared by the front and the shards; nothing in it is on the path of a
 /// delivery.
@@ -23,6 +24,8 @@ pub(crate) struct Gateway {
     pub(crate) fanout: Arc<Fanout>,
     pub(crate) shards: Box<[ShardHandle]>,
     pub(crate) metrics: Metrics,
+    /// By the name that clients call: what `config.policies` allows.
+    pub(crate) routes: HashMap<Box<str>, Arc<Route>>,
     /// HTTP handshakes that may be under way; each holds some 20 KiB.
     pub(crate) handshakes: Semaphore,
     /// Connections beyond the limit that may wait for their refusal.

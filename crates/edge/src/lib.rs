@@ -16,8 +16,10 @@ mod gateway;
 mod mailbox;
 mod metrics;
 mod namespace;
+mod route;
 mod shard;
+mod trace;
 
 pub use config::{EdgeConfig, SessionLimits};
 pub use edge::{Edge, EdgeError};
-pub use namespace::{Access, NamespacePolicy, Policies, RoutePolicy};
+pub use namespace::{Access, BreakerPolicy, NamespacePolicy, Policies, RoutePolicy};

@@ -1,7 +1,7 @@
 //! The edge's metrics.
 //!
 //! Shards count in plain cells and publish once a second; nothing here is
-//! touched per message. Names and labels:
+//! touched per message, but for routes, which all shards share. Names and labels:
 //!
 //! | metric | labels | meaning |
 //! |---|---|---|
@@ -23,6 +23,9 @@
 //! | `tidegate_edge_outbox_bytes` | `shard` | bytes waiting in outboxes |
 //! | `tidegate_edge_commands_total` | `command` | commands of the control plane taken |
 //! | `tidegate_edge_requests_total` | `shard`, `result` | client requests ended: `ok`, `failed` |
+//! | `tidegate_edge_route_requests_total` | `route`, `result` | requests by route: `ok`, `worker_error`, `no_worker`, `handler_gone`, `deadline_exceeded`, `unavailable`, `cancelled`, `unknown`; refused: `too_many`, `breaker_open` |
+//! | `tidegate_edge_route_in_flight` | `route` | requests that workers have not answered |
+//! | `tidegate_edge_route_breaker_open` | `route` | 1 while requests fail at once, or one probes |
 
 use std::collections::HashMap;
 

@@ -38,6 +38,24 @@ pub struct RoutePolicy {
     pub subject: Subject,
     /// Deadline of requests that name none.
     pub deadline: Duration,
+    /// Requests under way from this gateway; more are refused as overloaded.
+    /// Zero: no limit.
+    pub max_in_flight: u32,
+    /// When to stop asking; absent: never.
+    pub breaker: Option<BreakerPolicy>,
+}
+
+/// When a route's workers are no longer asked, each gateway by itself. Meanwhile
+/// requests fail at once and can be retried.
+#[derive(Clone, Copy, Debug)]
+pub struct BreakerPolicy {
+    /// So many failures in a row: no worker, a worker that ended without an
+    /// answer, no answer within the route's own deadline, no bus. A worker that
+    /// refuses is no failure, and neither is a shorter deadline that passed.
+    pub failures: u32,
+    /// For how long; then one request at a time is let through, until one
+    /// succeeds.
+    pub pause: Duration,
 }
 
 /// All namespaces and routes of a gateway. Anything not named here is refused.

@@ -42,6 +42,7 @@ use crate::{
     gateway::Gateway,
     mailbox::{Inbox, Mailbox},
     metrics::ShardCounters,
+    trace::TraceContexts,
 };
 
 /// Input is read in pieces of this size at most, for all connections into one
@@ -79,6 +80,7 @@ struct Core {
     directory: Directory,
     deliveries: Deliveries,
     actions: Actions,
+    traces: TraceContexts,
     clock: Clock,
     /// The frame of every heartbeat.
     ping: Rc<[u8]>,
@@ -115,6 +117,7 @@ impl Seat {
             directory: Directory::default(),
             deliveries: Deliveries::default(),
             actions: Actions::default(),
+            traces: TraceContexts::default(),
             clock: Clock::start(),
             ping: ping(),
             generation: 0,

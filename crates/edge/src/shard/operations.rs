@@ -6,7 +6,7 @@ use bus::{Outgoing, Request, RequestContext, Subject};
 use session::Action;
 use wire::{
     Channel,
-    client::{ErrorCode, Position},
+    client::{ErrorCode, Failure, Position},
     failure,
 };
 
@@ -166,17 +166,17 @@ impl Core {
             return;
         };
         let key = connection.key(slot);
-        let Some(policy) = self.gateway.config.policies.routes.get(&*route) else {
+        let Some(route) = self.gateway.routes.get(&*route) else {
             // Permitted a moment ago by the same table; kept total all the same.
-            let outcome = Err(failure(ErrorCode::UnknownRoute, &route));
-            if let Phase::Established(session) = &mut connection.phase {
-                session.replied(id, outcome, &mut self.actions);
-            }
-            return;
+            return self.refuse(connection, id, failure(ErrorCode::UnknownRoute, &route));
         };
         let deadline = match deadline_ms {
-            0 => policy.deadline,
+            0 => route.policy.deadline,
             asked => Duration::from_millis(asked.into()),
+        };
+        let passage = match route.enter(deadline) {
+            Ok(passage) => passage,
+            Err(refusal) => return self.refuse(connection, id, refusal.failure()),
         };
         let context = RequestContext {
             user: connection
@@ -187,16 +187,17 @@ impl Core {
             connection: Some(self.connection_id(slot, connection.generation)),
             session: Some(connection.profile.session),
             idempotency_key: idempotency_key.into(),
-            traceparent: traceparent.into(),
+            traceparent: self.traces.adopt(traceparent).into(),
         };
         let request = Request {
-            subject: policy.subject.clone(),
+            subject: route.policy.subject.clone(),
             payload,
             deadline,
             context,
         };
         let mailbox = self.mailbox().clone();
         let done = move |outcome| {
+            passage.end(&outcome);
             mailbox.push(Mail::Replied {
                 connection: key,
                 id,
@@ -205,6 +206,15 @@ impl Core {
         };
         let token = self.gateway.bus.request(request, Box::new(done));
         connection.requests.push((id, token));
+    }
+
+    /// Answers a request that is not put to the bus.
+    fn refuse(&mut self, connection: &mut Connection, id: u32, failure: Failure) {
+        let outcome = Err(failure);
+        self.counters.request_ended(&outcome);
+        if let Phase::Established(session) = &mut connection.phase {
+            session.replied(id, outcome, &mut self.actions);
+        }
     }
 
     /// The bus answers the request with "cancelled", unless a reply was faster.

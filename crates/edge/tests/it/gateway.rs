@@ -260,6 +260,8 @@ fn policies() -> Policies {
         let policy = RoutePolicy {
             subject: Subject::of_route(route).expect("valid"),
             deadline: DEADLINE,
+            max_in_flight: 0,
+            breaker: None,
         };
         policies.routes.insert(route.into(), policy);
     }

@@ -9,5 +9,6 @@ mod limits;
 mod protocol;
 mod regressions;
 mod requests;
+mod routes;
 mod tickets;
 mod websocket;

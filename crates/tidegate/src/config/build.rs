@@ -153,6 +153,8 @@ impl Config {
                 RoutePolicy {
                     subject,
                     deadline: entry.deadline,
+                    max_in_flight: 0,
+                    breaker: None,
                 },
             )
         };
