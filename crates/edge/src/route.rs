@@ -144,6 +144,14 @@ impl Drop for Passage {
     }
 }
 
+impl std::fmt::Debug for Passage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Passage")
+            .field("admitted", &self.admitted)
+            .finish_non_exhaustive()
+    }
+}
+
 // === impl Refusal ===
 
 impl Refusal {

@@ -43,7 +43,7 @@ fn a_place_is_taken_until_the_outcome_is_known_or_given_up() {
     assert!(first.is_some() && second.is_some());
     assert_eq!(refusal(&route), Refusal::Full);
     drop(first);
-    let third = route.enter(DEADLINE).ok().expect("a place is free");
+    let third = route.enter(DEADLINE).expect("a place is free");
     assert_eq!(refusal(&route), Refusal::Full);
     third.end(&answered());
     assert!(route.enter(DEADLINE).is_ok());
@@ -69,7 +69,7 @@ fn places_are_never_given_out_twice_by_many_threads() {
 #[test]
 fn a_broken_route_takes_no_place() {
     let route = route(1, 1);
-    let passage = route.enter(DEADLINE).ok().expect("closed");
+    let passage = route.enter(DEADLINE).expect("closed");
     passage.end(&Err(BusError::NoResponders));
     for _ in 0..3 {
         assert_eq!(refusal(&route), Refusal::Broken(Trip::NoWorker));
@@ -80,9 +80,9 @@ fn a_broken_route_takes_no_place() {
 #[test]
 fn only_those_who_waited_as_long_as_the_route_says_break_it() {
     let route = route(0, 1);
-    let hasty = route.enter(DEADLINE / 2).ok().expect("closed");
+    let hasty = route.enter(DEADLINE / 2).expect("closed");
     hasty.end(&Err(BusError::DeadlineExceeded));
-    let patient = route.enter(DEADLINE).ok().expect("still closed");
+    let patient = route.enter(DEADLINE).expect("still closed");
     patient.end(&Err(BusError::DeadlineExceeded));
     assert_eq!(refusal(&route), Refusal::Broken(Trip::TooSlow));
 }

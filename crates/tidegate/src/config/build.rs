@@ -5,11 +5,11 @@ use std::{sync::Arc, thread};
 use anyhow::Result;
 use bus::{Log, LogLimits, NatsCredentials, NatsOptions, NatsTls, Pattern, Subject};
 use control::ControlConfig;
-use edge::{EdgeConfig, NamespacePolicy, Policies, RoutePolicy, SessionLimits};
+use edge::{BreakerPolicy, EdgeConfig, NamespacePolicy, Policies, RoutePolicy, SessionLimits};
 use hub::{DeliveryPolicy, OutboxLimits};
 use wire::{GatewayId, Subprotocol, websocket::ReaderLimits};
 
-use super::{Access, Config, LogFormat, NamespaceConfig, Overflow, RouteConfig};
+use super::{Access, BreakerConfig, Config, LogFormat, NamespaceConfig, Overflow, RouteConfig};
 
 /// The subject that a route's workers serve.
 pub(super) fn route_subject(route: &RouteConfig) -> String {
@@ -153,8 +153,8 @@ impl Config {
                 RoutePolicy {
                     subject,
                     deadline: entry.deadline,
-                    max_in_flight: 0,
-                    breaker: None,
+                    max_in_flight: entry.max_in_flight,
+                    breaker: entry.breaker.map(Into::into),
                 },
             )
         };
@@ -177,6 +177,15 @@ impl NamespaceConfig {
             publish: self.publish.into(),
             subscribe: self.subscribe.into(),
             delivery: DeliveryPolicy { overflow },
+        }
+    }
+}
+
+impl From<BreakerConfig> for BreakerPolicy {
+    fn from(breaker: BreakerConfig) -> Self {
+        Self {
+            failures: breaker.failures,
+            pause: breaker.pause,
         }
     }
 }
