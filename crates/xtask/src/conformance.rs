@@ -9,7 +9,12 @@ use std::{collections::BTreeMap, fs, time::Duration};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use crate::{dev_gateway::DevGateway, process, tools, workspace::Workspace};
+use crate::{
+    process,
+    server::{Kind, Server},
+    tools,
+    workspace::Workspace,
+};
 
 /// All cases but 12.* and 13.*; fewer means that the suite itself failed.
 const CASES: usize = 301;
@@ -45,7 +50,13 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         fs::remove_dir_all(&reports)?;
     }
     fs::create_dir_all(&reports)?;
-    let gateway = DevGateway::start(workspace, &reports.join("gateway.log"), &["--echo"], LIMITS)?;
+    let gateway = Server::start(
+        workspace,
+        Kind::Dev,
+        &reports.join("gateway.log"),
+        &["--echo"],
+        LIMITS,
+    )?;
     let Announcement { echo_url } = serde_json::from_str(&gateway.announcement)?;
     let mut command = workspace.command(kosoku);
     command.args([

@@ -1,10 +1,10 @@
 //! Automation: the one door for everything that is not `cargo build`.
 
 mod conformance;
-mod dev_gateway;
 mod generate;
 mod interop;
 mod process;
+mod server;
 mod steps;
 mod tidy;
 mod tools;

@@ -28,6 +28,8 @@ pub(crate) enum Step {
     Conformance,
     /// Python clients.
     InteropPython,
+    /// Python workers and publishers of a cluster (nats-py, from PyPI).
+    ClusterPython,
     /// Node clients.
     InteropNode,
 }
@@ -102,13 +104,13 @@ impl Step {
                 process::run(workspace.command(buf).args(["lint", "proto"]))
             }
             Self::Rust => {
-                let nats_server = tools::python(workspace)?.join("nats-server");
                 let mut cargo = workspace.cargo();
-                cargo.env("TIDEGATE_NATS_SERVER", nats_server);
+                cargo.env(tools::NATS_SERVER, tools::nats_server(workspace)?);
                 process::run(cargo.args(["test", "--workspace", "--no-fail-fast"]))
             }
             Self::Conformance => conformance::run(workspace),
             Self::InteropPython => interop::python(workspace),
+            Self::ClusterPython => interop::cluster(workspace),
             Self::InteropNode => interop::node(workspace),
         }
     }

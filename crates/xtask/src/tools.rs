@@ -16,6 +16,9 @@ use crate::{process, workspace::Workspace};
 /// Scripts and lists of packages, relative to the root.
 pub(crate) const INTEROP: &str = "crates/tidegate/tests/interop";
 
+/// Tells tests and `tidegate cluster` which nats-server to start.
+pub(crate) const NATS_SERVER: &str = "TIDEGATE_NATS_SERVER";
+
 const STAMP: &str = "installed";
 
 /// A tool that this machine does not have and that could not be installed.
@@ -46,6 +49,11 @@ pub(crate) fn python(workspace: &Workspace) -> Result<PathBuf> {
         )
     })?;
     Ok(venv.join("bin"))
+}
+
+/// The nats-server program.
+pub(crate) fn nats_server(workspace: &Workspace) -> Result<PathBuf> {
+    Ok(python(workspace)?.join("nats-server"))
 }
 
 /// Packages for Node; returns their folder.
