@@ -1,20 +1,22 @@
 //! A gateway's edge as its process sees it: bind, run, drain.
 
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use auth::Verifier;
 use bus::{Bus, Subject, SubscriptionToken};
 use lifecycle::Scope;
+use registry::Registrar;
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
     clock::unix_ms,
@@ -31,6 +33,10 @@ use crate::{
 
 /// Refusals under way at most, however large the reserve is.
 const MAX_REFUSALS: usize = 1024;
+
+/// How long the last connections' ends may take to reach the registry, and then
+/// the gateway's own.
+const REGISTRY_LIMIT: Duration = Duration::from_secs(2);
 
 /// A gateway with its port bound and its shards made, not yet serving.
 pub struct Edge {
@@ -68,11 +74,13 @@ pub enum EdgeError {
 
 impl Edge {
     /// Binds the client port and serves the control plane's commands; call on a
-    /// tokio runtime.
+    /// tokio runtime. The registrar, made for this gateway's id, is run by the
+    /// edge; without one nobody else in a cluster knows of its connections.
     pub fn bind(
         config: EdgeConfig,
         bus: Arc<dyn Bus>,
         verifier: Arc<Verifier>,
+        registrar: Option<Arc<Registrar>>,
     ) -> Result<Self, EdgeError> {
         if !(1..=MAX_SHARDS).contains(&config.shards) {
             return Err(EdgeError::Shards(config.shards));
@@ -112,6 +120,7 @@ impl Edge {
             connection_limit,
             bus,
             verifier,
+            registrar,
             config,
         });
         let subject = Subject::of_gateway(&gateway.config.gateway);
@@ -139,17 +148,28 @@ impl Edge {
 
     /// Serves until the scope is cancelled, then closes every connection with a
     /// cause that lets clients go elsewhere at once, and ends when the last is
-    /// gone: after `close_timeout` at the latest.
+    /// gone: after `close_timeout` at the latest, and the registry's last word.
     ///
     /// # Errors
     /// If a shard's thread can't be started; nothing is served then.
     pub fn start(self, scope: &Scope) -> Result<(), EdgeError> {
+        let (alive, ended) = mpsc::channel(1);
         for (index, seat) in self.seats.into_iter().enumerate() {
             let gateway = self.gateway.clone();
-            let shard = move || seat.take(index, gateway).run();
+            let alive = alive.clone();
+            let shard = move || {
+                let _alive = alive;
+                seat.take(index, gateway).run();
+            };
             scope
                 .spawn_thread(format!("shard-{index}"), shard)
                 .map_err(EdgeError::Thread)?;
+        }
+        drop(alive);
+        if let Some(registrar) = self.gateway.registrar.clone() {
+            let gateway = self.gateway.clone();
+            let run = async move { registrar.run(|| gateway.announce()).await };
+            scope.spawn("registrar", run);
         }
         // A client's handshake that panics takes only itself down.
         let handshakes = scope.contained_child("front");
@@ -159,7 +179,7 @@ impl Edge {
         );
         scope.spawn(
             "edge-drain",
-            drain(self.gateway, self.commands, scope.clone()),
+            drain(self.gateway, self.commands, scope.clone(), ended),
         );
         Ok(())
     }
@@ -179,8 +199,14 @@ fn refusals(reserved: u64) -> usize {
     usize::try_from(reserved / 4).map_or(MAX_REFUSALS, |share| share.clamp(1, MAX_REFUSALS))
 }
 
-/// Waits for the end and passes it on to the shards.
-async fn drain(gateway: Arc<Gateway>, commands: SubscriptionToken, scope: Scope) {
+/// Waits for the end and passes it on to the shards; `ended` has nothing more to
+/// wait for when the last of them is gone.
+async fn drain(
+    gateway: Arc<Gateway>,
+    commands: SubscriptionToken,
+    scope: Scope,
+    mut ended: mpsc::Receiver<Infallible>,
+) {
     scope.cancelled().await;
     gateway.draining.store(true, Ordering::Relaxed);
     gateway.bus.unsubscribe(commands);
@@ -190,5 +216,10 @@ async fn drain(gateway: Arc<Gateway>, commands: SubscriptionToken, scope: Scope)
     );
     for shard in &gateway.shards {
         shard.mailbox.push(Mail::Drain);
+    }
+    if let Some(registrar) = &gateway.registrar {
+        registrar.set_draining();
+        ended.recv().await;
+        registrar.finish(REGISTRY_LIMIT).await;
     }
 }

@@ -11,9 +11,12 @@ use std::{
 use auth::{Identity, TokenError, Verifier};
 use bus::Bus;
 use foldhash::HashMap;
+use registry::Registrar;
 use tokio::sync::Semaphore;
 
-use crate::{config::EdgeConfig, fanout::Fanout, mailbox::Mailbox, metrics::Metrics, route::Route};
+use crate::{
+    config::EdgeConfig, fanout::Fanout, mailbox::Mailbox, metrics::Metrics, route::Route, shard::Mail,
+};
 
 /// Shared by the front and the shards; nothing in it is on the path of a
 /// delivery.
@@ -21,6 +24,8 @@ pub(crate) struct Gateway {
     pub(crate) config: EdgeConfig,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) verifier: Arc<Verifier>,
+    /// Tells the cluster who is connected; absent: nobody asks.
+    pub(crate) registrar: Option<Arc<Registrar>>,
     pub(crate) fanout: Arc<Fanout>,
     pub(crate) shards: Box<[ShardHandle]>,
     pub(crate) metrics: Metrics,
@@ -61,6 +66,13 @@ impl Gateway {
     pub(crate) fn connections_held(&self) -> usize {
         let load = |shard: &ShardHandle| shard.load.load(Ordering::Relaxed);
         self.shards.iter().map(load).sum()
+    }
+
+    /// Has every connection registered anew.
+    pub(crate) fn announce(&self) {
+        for shard in &self.shards {
+            shard.mailbox.push(Mail::Announce);
+        }
     }
 
     /// Takes a place on the shard that holds the fewest connections.

@@ -122,6 +122,7 @@ impl Shard {
         for (_, token) in connection.requests.drain(..) {
             self.core.gateway.bus.cancel(token);
         }
+        self.core.deregister(slot, &connection, cause);
         if let Some(identity) = &connection.profile.identity {
             let session = connection.profile.session;
             let directory = &mut self.core.directory;
@@ -167,6 +168,7 @@ impl Core {
         let session = verifying.authenticated(&self.session, &grants, &mut self.actions);
         connection.phase = Phase::Established(session);
         connection.profile.identity = Some(identity);
+        self.register(slot, connection);
         Ok(())
     }
 

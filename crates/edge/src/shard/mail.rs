@@ -37,6 +37,8 @@ pub(crate) enum Mail {
     },
     /// The control plane wants something.
     Query(Arc<Query>),
+    /// Register every connection anew.
+    Announce,
     /// Close every connection, then end.
     Drain,
 }

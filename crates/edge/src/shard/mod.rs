@@ -20,6 +20,7 @@ mod perform;
 mod post;
 mod query;
 mod receive;
+mod registration;
 mod scan;
 mod targets;
 mod ticket;

@@ -70,6 +70,7 @@ impl Shard {
             Mail::Adopt(adopted) => self.adopt(*adopted),
             Mail::Joined { channel, entry } => self.joined(&channel, entry),
             Mail::Query(query) => self.answer(&query),
+            Mail::Announce => self.announce(),
             Mail::Drain => self.drain(),
         }
     }

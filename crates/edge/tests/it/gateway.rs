@@ -12,6 +12,7 @@ use edge::{Access, Edge, EdgeConfig, NamespacePolicy, Policies, RoutePolicy, Ses
 use hub::{DeliveryPolicy, OutboxLimits, Overflow};
 use lifecycle::{DrainOutcome, Scope};
 use prost::Message;
+use registry::Registrar;
 use testkit::{DEADLINE, Dial, RawClient, Tokens, publish};
 use wire::{
     Channel, GatewayId, Subprotocol,
@@ -29,22 +30,24 @@ pub(crate) struct Gateway {
     scope: Scope,
 }
 
+/// What gateways of one cluster share.
+pub(crate) struct Site {
+    pub(crate) bus: Arc<MemoryBus>,
+    tokens: Arc<Tokens>,
+    scope: Scope,
+}
+
 /// A worker that is a function.
 struct Worker<F>(F);
 
-// === impl Gateway ===
+// === impl Site ===
 
-impl Gateway {
-    /// Starts one; `adjust` changes what a test is about.
-    pub(crate) async fn start(adjust: impl FnOnce(&mut EdgeConfig)) -> Self {
-        Self::start_with(Arc::new(Tokens::new()), adjust).await
+impl Site {
+    pub(crate) async fn new() -> Self {
+        Self::with(Arc::new(Tokens::new())).await
     }
 
-    /// Starts one that takes the tokens of others, too; on a bus of its own.
-    pub(crate) async fn start_with(
-        tokens: Arc<Tokens>,
-        adjust: impl FnOnce(&mut EdgeConfig),
-    ) -> Self {
+    async fn with(tokens: Arc<Tokens>) -> Self {
         let bus = Arc::new(MemoryBus::new());
         let scope = Scope::root();
         let running = bus.clone();
@@ -59,17 +62,76 @@ impl Gateway {
             limits,
         };
         bus.keep_log(log).await.expect("memory keeps logs");
-        let mut config = config();
-        adjust(&mut config);
-        let edge = Edge::bind(config, bus.clone(), tokens.verifier()).expect("a free port");
-        let address = edge.local_addr();
-        edge.start(&scope).expect("threads");
+        registry::declare(&*bus).await.expect("memory has tables");
         Self {
-            address,
             bus,
             tokens,
             scope,
         }
+    }
+
+    /// A gateway that nobody else knows of.
+    pub(crate) fn open(&self, adjust: impl FnOnce(&mut EdgeConfig)) -> Gateway {
+        let mut config = config();
+        adjust(&mut config);
+        self.start(config, self.bus.clone(), None)
+    }
+
+    /// A gateway that reaches the bus by `bus`.
+    pub(crate) fn open_on(
+        &self,
+        bus: Arc<dyn Bus>,
+        adjust: impl FnOnce(&mut EdgeConfig),
+    ) -> Gateway {
+        let mut config = config();
+        adjust(&mut config);
+        self.start(config, bus, None)
+    }
+
+    /// A gateway of this name that registers its connections.
+    pub(crate) fn register(&self, name: &str, adjust: impl FnOnce(&mut EdgeConfig)) -> Gateway {
+        let mut config = config();
+        config.gateway = GatewayId::new(name).expect("valid");
+        adjust(&mut config);
+        let id = config.gateway.clone();
+        let registrar = Registrar::new(self.bus.clone(), id, "test", 0);
+        self.start(config, self.bus.clone(), Some(Arc::new(registrar)))
+    }
+
+    fn start(
+        &self,
+        config: EdgeConfig,
+        bus: Arc<dyn Bus>,
+        registrar: Option<Arc<Registrar>>,
+    ) -> Gateway {
+        let scope = self.scope.child("gateway");
+        let verifier = self.tokens.verifier();
+        let edge = Edge::bind(config, bus, verifier, registrar).expect("a free port");
+        let address = edge.local_addr();
+        edge.start(&scope).expect("threads");
+        Gateway {
+            address,
+            bus: self.bus.clone(),
+            tokens: self.tokens.clone(),
+            scope,
+        }
+    }
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Starts one; `adjust` changes what a test is about.
+    pub(crate) async fn start(adjust: impl FnOnce(&mut EdgeConfig)) -> Self {
+        Site::new().await.open(adjust)
+    }
+
+    /// Starts one that takes the tokens of others, too; on a bus of its own.
+    pub(crate) async fn start_with(
+        tokens: Arc<Tokens>,
+        adjust: impl FnOnce(&mut EdgeConfig),
+    ) -> Self {
+        Site::with(tokens).await.open(adjust)
     }
 
     pub(crate) fn dial(&self) -> Dial {

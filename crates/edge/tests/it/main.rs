@@ -7,6 +7,7 @@ mod gateway;
 mod handshake;
 mod limits;
 mod protocol;
+mod registering;
 mod regressions;
 mod requests;
 mod routes;

@@ -1,0 +1,68 @@
+//! Tells the cluster who is connected here.
+
+use registry::ConnectionRecord;
+use wire::{CloseCause, gateway::RegisteredConnection};
+
+use super::{Core, Shard, connection::Connection};
+
+impl Shard {
+    /// The registry has lost this gateway: whoever lives here is told anew.
+    pub(super) fn announce(&mut self) {
+        let Some(registrar) = &self.core.gateway.registrar else {
+            return;
+        };
+        for (slot, connection) in &self.connections {
+            if let Some(record) = self.core.record(slot, connection) {
+                registrar.renewed(record);
+            }
+        }
+    }
+}
+
+impl Core {
+    /// A connection was established.
+    pub(super) fn register(&self, slot: usize, connection: &Connection) {
+        if let Some(registrar) = &self.gateway.registrar
+            && let Some(record) = self.record(slot, connection)
+        {
+            registrar.opened(record, None);
+        }
+    }
+
+    /// The connection ended; nothing happens if it was never established.
+    pub(super) fn deregister(&self, slot: usize, connection: &Connection, cause: CloseCause) {
+        if let Some(registrar) = &self.gateway.registrar
+            && let Some(record) = self.record(slot, connection)
+        {
+            registrar.closed(record, cause.label());
+        }
+    }
+
+    fn record(&self, slot: usize, connection: &Connection) -> Option<ConnectionRecord> {
+        let profile = &connection.profile;
+        let identity = profile.identity.as_ref()?;
+        let id = self.connection_id(slot, connection.generation);
+        let labels = identity.labels.iter();
+        let entry = RegisteredConnection {
+            connection_id: id.to_string(),
+            session_id: profile.session.to_string(),
+            user: identity.user.to_string(),
+            remote_address: profile.peer.to_string(),
+            client_name: profile.client_name.to_string(),
+            client_version: profile.client_version.to_string(),
+            connected_at_ms: profile.connected_at_ms,
+            labels: labels
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            session_epoch: profile.session_epoch,
+            // The registrar's to say.
+            registered_anew_at: 0,
+        };
+        Some(ConnectionRecord {
+            id,
+            session: profile.session,
+            user: identity.user.clone(),
+            entry,
+        })
+    }
+}
