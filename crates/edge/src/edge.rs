@@ -171,6 +171,8 @@ impl Edge {
             let run = async move { registrar.run(|| gateway.announce()).await };
             scope.spawn("registrar", run);
         }
+        let gateway = self.gateway.clone();
+        scope.spawn_cancellable("edge-bus", async move { gateway.follow_bus().await });
         // A client's handshake that panics takes only itself down.
         let handshakes = scope.contained_child("front");
         scope.spawn(

@@ -31,7 +31,17 @@ pub(crate) struct Entry {
     /// Identity of the log; empty: none is kept.
     pub(crate) epoch: Epoch,
     /// The publication before the first one that this shard will get.
-    pub(crate) offset: Offset,
+    pub(crate) place: Place,
+}
+
+/// Where a publication stands in its channel: places grow as the channel flows,
+/// also when its log is lost and offsets begin anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// How often the log began anew since this gateway listens.
+    pub(crate) life: u32,
+    /// Zero: the channel keeps no log.
+    pub(crate) offset: u64,
 }
 
 /// What joining a channel gave.
@@ -41,6 +51,8 @@ pub(crate) enum Join {
     Active(Entry),
     /// [`Mail::Joined`] will tell.
     Pending,
+    /// The channel does not flow, and the bus is not to be asked now.
+    Refused,
 }
 
 /// The channels with local interest.
@@ -75,7 +87,7 @@ struct Feed {
 
 struct FeedState {
     shards: ShardSet,
-    offset: Offset,
+    place: Place,
 }
 
 // === impl Fanout ===
@@ -95,21 +107,22 @@ impl Fanout {
         })
     }
 
-    /// Joins `shard` to `channel`. Called on that shard's own thread.
-    pub(crate) fn join(self: &Arc<Self>, shard: usize, channel: &Channel) -> Join {
+    /// Joins `shard` to `channel`. `asking`: the bus may be asked for a channel
+    /// that does not flow yet. Called on that shard's own thread.
+    pub(crate) fn join(self: &Arc<Self>, shard: usize, channel: &Channel, asking: bool) -> Join {
         let mut channels = self.channels.lock();
-        if let Some(listening) = channels.get_mut(channel) {
+        let flows = |listening: &&mut Listening| asking || listening.epoch.is_some();
+        if let Some(listening) = channels.get_mut(channel).filter(flows) {
             listening.shards.insert(shard);
             let (feed, epoch) = (listening.feed.clone(), listening.epoch.clone());
             drop(channels);
             let Some(epoch) = epoch else {
                 return Join::Pending;
             };
-            return Join::Active(Entry {
-                alias: feed.alias,
-                epoch,
-                offset: feed.add(shard),
-            });
+            return Join::Active(feed.entry(epoch, feed.add(shard)));
+        }
+        if !asking {
+            return Join::Refused;
         }
         let alias = self.next_alias.fetch_add(1, Ordering::Relaxed);
         let feed = Arc::new(Feed::new(alias, self.mailboxes.clone()));
@@ -210,6 +223,27 @@ impl Fanout {
     }
 }
 
+// === impl Place ===
+
+impl Place {
+    pub(crate) fn of(publication: &EncodedPublication) -> Self {
+        Self {
+            life: publication.life(),
+            offset: publication.offset(),
+        }
+    }
+
+    /// The place of the message that the bus delivers after this one. It delivers
+    /// in order and once, so an offset that does not grow is of another log.
+    fn next(self, Offset(offset): Offset) -> Self {
+        let anew = offset != 0 && offset <= self.offset;
+        Self {
+            life: self.life + u32::from(anew),
+            offset,
+        }
+    }
+}
+
 // === impl ShardSet ===
 
 impl ShardSet {
@@ -236,7 +270,7 @@ impl Feed {
     fn new(alias: u32, mailboxes: Arc<[Mailbox]>) -> Self {
         let state = FeedState {
             shards: ShardSet::default(),
-            offset: Offset::NONE,
+            place: Place::default(),
         };
         Self {
             alias,
@@ -249,28 +283,42 @@ impl Feed {
     fn start(&self, position: Option<bus::Position>) -> Entry {
         let none = || (Epoch::new(""), Offset::NONE);
         let (epoch, offset) = position.map_or_else(none, |at| (at.epoch, at.offset));
-        self.state.lock().offset = offset;
+        let place = Place {
+            life: 0,
+            offset: offset.0,
+        };
+        self.state.lock().place = place;
+        self.entry(epoch, place)
+    }
+
+    /// What a shard that enters at `place` is told. `epoch` is of the log's
+    /// first life; nobody has told us that of a later one.
+    fn entry(&self, epoch: Epoch, place: Place) -> Entry {
+        let epoch = match place.life {
+            0 => epoch,
+            _ => Epoch::new(""),
+        };
         Entry {
             alias: self.alias,
             epoch,
-            offset,
+            place,
         }
     }
 
-    /// Lets `shard` have the publications after the offset returned.
-    fn add(&self, shard: usize) -> Offset {
+    /// Lets `shard` have the publications after the place returned.
+    fn add(&self, shard: usize) -> Place {
         let mut state = self.state.lock();
         state.shards.insert(shard);
-        state.offset
+        state.place
     }
 }
 
 impl Sink for Feed {
     fn deliver(&self, message: &Message) {
-        let shards = {
+        let (shards, life) = {
             let mut state = self.state.lock();
-            state.offset = message.offset;
-            state.shards
+            state.place = state.place.next(message.offset);
+            (state.shards, state.place.life)
         };
         if shards.is_empty() {
             return;
@@ -283,11 +331,17 @@ impl Sink for Feed {
             payload: message.payload.clone(),
             published_at_us: message.published_at_us,
         };
-        let publication = Arc::new(EncodedPublication::new(&publication));
+        let publication = Arc::new(EncodedPublication::new(&publication).of_life(life));
         for shard in shards.iter() {
             self.mailboxes[shard].publish(&publication);
         }
     }
 
-    fn lost(&self, _dropped: u64) {}
+    fn lost(&self, dropped: u64) {
+        let shards = self.state.lock().shards;
+        let alias = self.alias;
+        for shard in shards.iter() {
+            self.mailboxes[shard].push(Mail::Missing { alias, dropped });
+        }
+    }
 }

@@ -9,13 +9,14 @@ use std::{
 };
 
 use auth::{Identity, TokenError, Verifier};
-use bus::Bus;
+use bus::{Bus, BusState};
 use foldhash::HashMap;
 use registry::Registrar;
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::EdgeConfig, fanout::Fanout, mailbox::Mailbox, metrics::Metrics, route::Route, shard::Mail,
+    config::EdgeConfig, fanout::Fanout, mailbox::Mailbox, metrics::Metrics, route::Route,
+    shard::Mail,
 };
 
 /// Shared by the front and the shards; nothing in it is on the path of a
@@ -72,6 +73,20 @@ impl Gateway {
     pub(crate) fn announce(&self) {
         for shard in &self.shards {
             shard.mailbox.push(Mail::Announce);
+        }
+    }
+
+    /// Tells the shards how the bus is, until there is none.
+    pub(crate) async fn follow_bus(&self) {
+        let mut state = self.bus.state();
+        loop {
+            let up = *state.borrow_and_update() == BusState::Up;
+            for shard in &self.shards {
+                shard.mailbox.push(Mail::BusIs { up });
+            }
+            if state.changed().await.is_err() {
+                return;
+            }
         }
     }
 

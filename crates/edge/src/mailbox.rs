@@ -11,7 +11,7 @@ use foldhash::{HashMap, HashMapExt};
 use hub::EncodedPublication;
 use parking_lot::Mutex;
 
-use crate::shard::Mail;
+use crate::{fanout::Place, shard::Mail};
 
 /// Publications that may wait for one shard. At 1 µs each to fan out to a few
 /// listeners this is some 60 ms of work.
@@ -39,8 +39,8 @@ pub(crate) struct Inbox {
 pub(crate) struct Lost {
     /// How many.
     pub(crate) dropped: u64,
-    /// Offset of the last one; zero: the channel keeps no log.
-    pub(crate) to: u64,
+    /// Place of the last one.
+    pub(crate) to: Place,
 }
 
 struct Shared {
@@ -114,7 +114,7 @@ impl Mailbox {
         } else {
             let lost = queue.lost.entry(publication.alias()).or_default();
             lost.dropped += 1;
-            lost.to = publication.offset();
+            lost.to = Place::of(publication);
         }
         let wake = mem::take(&mut queue.asleep);
         drop(queue);

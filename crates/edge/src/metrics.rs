@@ -20,6 +20,7 @@
 //! | `tidegate_edge_writes_total` | `shard` | writes to sockets; deliveries ÷ writes is the batching |
 //! | `tidegate_edge_deliveries_total` | `shard` | publications put into outboxes |
 //! | `tidegate_edge_dropped_total` | `shard`, `reason` | publications withheld: `slow_connection`, `gateway_overloaded` |
+//! | `tidegate_edge_bus_gaps_total` | `shard` | gaps told to listeners because the bus lost publications of a channel |
 //! | `tidegate_edge_outbox_bytes` | `shard` | bytes waiting in outboxes |
 //! | `tidegate_edge_commands_total` | `command` | commands of the control plane taken |
 //! | `tidegate_edge_requests_total` | `shard`, `result` | client requests ended: `ok`, `failed` |
@@ -65,6 +66,8 @@ pub(crate) struct ShardCounters {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) writes: u64,
+    /// Gaps that the bus left in channels.
+    pub(crate) gaps: u64,
     /// Publications that did not fit into the shard's mailbox.
     pub(crate) lost: u64,
     /// Connections that took up an earlier session.
@@ -90,6 +93,7 @@ struct Handles {
     deliveries: Counter,
     dropped_slow: Counter,
     dropped_overloaded: Counter,
+    gaps: Counter,
     requests_ok: Counter,
     requests_failed: Counter,
     closed: Vec<(CloseCause, Counter)>,
@@ -150,6 +154,7 @@ impl ShardCounters {
             bytes_in: 0,
             bytes_out: 0,
             writes: 0,
+            gaps: 0,
             lost: 0,
             resumed: 0,
             requests_ok: 0,
@@ -196,6 +201,7 @@ impl ShardCounters {
         handles.deliveries.absolute(totals.delivered);
         handles.dropped_slow.absolute(totals.dropped);
         handles.dropped_overloaded.absolute(self.lost);
+        handles.gaps.absolute(self.gaps);
         handles.requests_ok.absolute(self.requests_ok);
         handles.requests_failed.absolute(self.requests_failed);
         for (cause, counter) in &handles.closed {
@@ -233,6 +239,7 @@ impl Handles {
             deliveries: counter!("tidegate_edge_deliveries_total", "shard" => label()),
             dropped_slow: dropped("slow_connection"),
             dropped_overloaded: dropped("gateway_overloaded"),
+            gaps: counter!("tidegate_edge_bus_gaps_total", "shard" => label()),
             requests_ok: requests("ok"),
             requests_failed: requests("failed"),
             closed: CloseCause::ALL.iter().map(closed).collect(),

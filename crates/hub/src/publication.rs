@@ -14,6 +14,7 @@ pub struct EncodedPublication {
     alias: u32,
     offset: u64,
     previous: u64,
+    life: u32,
     protobuf: Vec<u8>,
     json: OnceLock<Vec<u8>>,
     /// What JSON is made from, if anybody asks for it.
@@ -37,10 +38,16 @@ impl EncodedPublication {
             alias: publication.alias,
             offset: publication.offset,
             previous: publication.previous,
+            life: 0,
             protobuf,
             json: OnceLock::new(),
             event,
         }
+    }
+
+    /// The same, of a log's later life: offsets begin anew with each.
+    pub fn of_life(self, life: u32) -> Self {
+        Self { life, ..self }
     }
 
     /// The channel's number on this gateway.
@@ -56,6 +63,11 @@ impl EncodedPublication {
     /// Offset of the publication before it in the channel.
     pub fn previous(&self) -> u64 {
         self.previous
+    }
+
+    /// Which life of the channel's log it is of.
+    pub fn life(&self) -> u32 {
+        self.life
     }
 
     /// Bytes of the protobuf event; what queues of publications should charge.

@@ -41,5 +41,5 @@ pub use config::{Authenticated, Grants, SessionConfig};
 pub use established::Established;
 pub use greeting::Greeting;
 pub use introduction::Introduction;
-pub use reply::{closing, migrate, welcome};
+pub use reply::{closing, degraded, migrate, recovered, welcome};
 pub use verifying::Verifying;

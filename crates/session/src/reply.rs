@@ -4,7 +4,7 @@ use bytes::Bytes;
 use wire::{
     Channel, CloseCause, Offset,
     client::{
-        Accepted, Closing, Error, ErrorCode, Failure, Migrate, Pong, Response, ServerEvent,
+        Accepted, Closing, Error, ErrorCode, Failure, Migrate, Notice, Pong, Response, ServerEvent,
         Unsubscribed, Welcome, response::Outcome, server_event::Event,
     },
 };
@@ -56,6 +56,25 @@ pub fn migrate(ticket: Bytes, spread_ms: u32, deadline_ms: u32) -> ServerEvent {
         spread_ms,
         deadline_ms,
         hint: String::new(),
+    }))
+}
+
+/// Told when the gateway has lost its bus: publications pause, and what needs
+/// the bus is refused until [`recovered`].
+pub fn degraded() -> ServerEvent {
+    notice("degraded", "the gateway can't reach its message bus")
+}
+
+/// Told when the bus is back; there is nothing for the client to do.
+pub fn recovered() -> ServerEvent {
+    notice("recovered", "the gateway reaches its message bus again")
+}
+
+fn notice(kind: &str, message: &str) -> ServerEvent {
+    event(Event::Notice(Notice {
+        kind: kind.into(),
+        message: message.into(),
+        in_ms: 0,
     }))
 }
 

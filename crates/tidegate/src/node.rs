@@ -3,7 +3,11 @@
 
 mod carrier;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context, Result};
 use auth::Verifier;
@@ -11,7 +15,7 @@ use bus::Bus;
 use control::{Control, ControlDeps, Directory};
 use edge::Edge;
 use lifecycle::{DrainOutcome, Scope};
-use registry::Reader;
+use registry::{Reader, Registrar};
 use telemetry::{Admin, Health, Metrics};
 use wire::GatewayId;
 
@@ -38,6 +42,9 @@ pub enum Role {
 #[derive(Debug)]
 pub struct Node {
     scope: Scope,
+    /// Runs the bus, which must outlive all else: a gateway's last words go to
+    /// the registry.
+    carrier: Scope,
     bus: Arc<dyn Bus>,
     stop_deadline: Duration,
     gateway: Option<GatewayId>,
@@ -77,16 +84,17 @@ impl Node {
     /// If a port can't be bound, the bus can't be used, or a key of the
     /// configuration can't; nothing is left running then.
     pub async fn start(config: &Config, role: Role) -> Result<Self> {
-        let scope = Scope::root();
-        let started = Self::start_in(config, role, &scope).await;
+        let (scope, carrier) = (Scope::root(), Scope::root());
+        let started = Self::start_in(config, role, &scope, &carrier).await;
         if started.is_err() {
             // Whatever did not end in time ends with the process.
             let _ = scope.drain(STOP_MARGIN).await;
+            let _ = carrier.drain(STOP_MARGIN).await;
         }
         started
     }
 
-    async fn start_in(config: &Config, role: Role, scope: &Scope) -> Result<Self> {
+    async fn start_in(config: &Config, role: Role, scope: &Scope, carrier: &Scope) -> Result<Self> {
         let metrics = Metrics::install().context("metrics recorder")?;
         let health = Health::default();
         let started = health.register("started");
@@ -96,7 +104,12 @@ impl Node {
         scope.spawn_cancellable("metrics-upkeep", metrics.upkeep());
         scope.spawn("admin", admin.run(scope.clone()));
 
-        let bus = carrier::connect(config, role, scope).await?;
+        let bus = carrier::connect(config, role, carrier).await?;
+        let (carried, all) = (carrier.clone(), scope.clone());
+        scope.spawn_cancellable("carrier", async move {
+            carried.cancelled().await;
+            all.cancel();
+        });
         carrier::follow(&bus, reachable, scope);
         let mut node = Self {
             bus,
@@ -106,6 +119,7 @@ impl Node {
             grpc: None,
             admin: admin_address,
             scope: scope.clone(),
+            carrier: carrier.clone(),
         };
         if role.has_gateway() {
             node.add_gateway(config, role)?;
@@ -124,7 +138,16 @@ impl Node {
         }
         let gateway = edge.gateway.clone();
         let verifier = Arc::new(Verifier::new(config.auth.keys()?, config.auth.verifier()));
-        let edge = Edge::bind(edge, self.bus.clone(), verifier)?;
+        let started_at = SystemTime::now().duration_since(UNIX_EPOCH);
+        let started_at_ms = i64::try_from(started_at.unwrap_or_default().as_millis());
+        let registrar = Registrar::new(
+            self.bus.clone(),
+            gateway.clone(),
+            env!("CARGO_PKG_VERSION"),
+            started_at_ms.unwrap_or(i64::MAX),
+        );
+        let registrar = Some(Arc::new(registrar));
+        let edge = Edge::bind(edge, self.bus.clone(), verifier, registrar)?;
         self.client_url = Some(edge.url());
         self.gateway = Some(gateway);
         edge.start(&self.scope)?;
@@ -183,15 +206,20 @@ impl Node {
     /// # Errors
     /// If something did not end in time, or had panicked.
     pub async fn stop(self) -> Result<()> {
-        let outcome = self.scope.drain(self.stop_deadline).await;
-        if let Some(name) = self.scope.panicked() {
-            anyhow::bail!("{name} panicked");
-        }
-        match outcome {
-            DrainOutcome::Finished => Ok(()),
-            DrainOutcome::Abandoned { names } => {
-                anyhow::bail!("still running: {}", names.join(", "))
-            }
+        end(&self.scope, self.stop_deadline).await?;
+        end(&self.carrier, STOP_MARGIN).await
+    }
+}
+
+async fn end(scope: &Scope, deadline: Duration) -> Result<()> {
+    let outcome = scope.drain(deadline).await;
+    if let Some(name) = scope.panicked() {
+        anyhow::bail!("{name} panicked");
+    }
+    match outcome {
+        DrainOutcome::Finished => Ok(()),
+        DrainOutcome::Abandoned { names } => {
+            anyhow::bail!("still running: {}", names.join(", "))
         }
     }
 }

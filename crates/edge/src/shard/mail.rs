@@ -21,6 +21,11 @@ pub(crate) enum Mail {
         channel: Channel,
         entry: Result<Entry, BusError>,
     },
+    /// Messages of a channel may be missing here, and the bus can't give them
+    /// back; `dropped` at least.
+    Missing { alias: u32, dropped: u64 },
+    /// The bus carries messages again, or no more.
+    BusIs { up: bool },
     /// A message of a channel.
     Publication(Arc<EncodedPublication>),
     /// The bus has a client's publication, or not.

@@ -16,6 +16,7 @@ mod deliveries;
 mod directory;
 mod mail;
 mod operations;
+mod outage;
 mod perform;
 mod post;
 mod query;
@@ -33,7 +34,7 @@ use mio::{Events, Poll, Token};
 use session::{Actions, SessionConfig};
 use slab::Slab;
 
-pub(crate) use self::mail::{Adopted, ConnectionKey, Credential, Greeted, Mail};
+pub(crate) use self::mail::{Adopted, Credential, Greeted, Mail};
 use self::{
     channels::Channels, connection::Connection, deliveries::Deliveries, directory::Directory,
     scan::Scanner,
@@ -83,6 +84,8 @@ struct Core {
     actions: Actions,
     traces: TraceContexts,
     clock: Clock,
+    /// The bus is away.
+    degraded: bool,
     /// The frame of every heartbeat.
     ping: Rc<[u8]>,
     /// The next connection's generation.
@@ -120,6 +123,7 @@ impl Seat {
             actions: Actions::default(),
             traces: TraceContexts::default(),
             clock: Clock::start(),
+            degraded: false,
             ping: ping(),
             generation: 0,
             counters: ShardCounters::new(index),

@@ -11,7 +11,7 @@ use wire::{
 };
 
 use super::{
-    ConnectionKey, Core, Mail,
+    Core, Mail,
     channels::{Local, Waiting},
     connection::{Connection, Phase},
     member,
@@ -45,15 +45,20 @@ impl Core {
     ) {
         match self.channels.get_mut(&channel) {
             Some(Local::Live(_)) => return self.enter(slot, connection, &channel, waiting),
-            Some(Local::Joining(others)) => return others.push(waiting),
+            Some(Local::Joining(others)) if !self.degraded => return others.push(waiting),
+            Some(Local::Joining(_)) => {
+                return self.refuse_subscribe(connection, &channel, waiting.id);
+            }
             None => {}
         }
-        match self.gateway.fanout.join(self.index, &channel) {
+        let asking = !self.degraded;
+        match self.gateway.fanout.join(self.index, &channel, asking) {
             Join::Active(entry) => {
                 self.channels.insert_live(channel.clone(), &entry);
                 self.enter(slot, connection, &channel, waiting);
             }
             Join::Pending => self.channels.begin(channel, waiting),
+            Join::Refused => self.refuse_subscribe(connection, &channel, waiting.id),
         }
     }
 
@@ -120,7 +125,7 @@ impl Core {
         self.gateway.fanout.leave(self.index, channel);
     }
 
-    pub(super) fn publish(&self, connection: ConnectionKey, action: Action) {
+    pub(super) fn publish(&mut self, slot: usize, connection: &mut Connection, action: Action) {
         let Action::Publish {
             id,
             channel,
@@ -138,6 +143,13 @@ impl Core {
             published_at_us: 0,
             message_id: publication_id.into(),
         };
+        if self.degraded {
+            if let (1.., Phase::Established(session)) = (id, &mut connection.phase) {
+                session.published(id, Err(ErrorCode::Unavailable), &mut self.actions);
+            }
+            return;
+        }
+        let key = connection.key(slot);
         if id == 0 {
             // The client wants no answer.
             return self.gateway.bus.publish(outgoing, Box::new(|_| {}));
@@ -145,7 +157,7 @@ impl Core {
         let mailbox = self.mailbox().clone();
         let done = move |outcome| {
             mailbox.push(Mail::Published {
-                connection,
+                connection: key,
                 id,
                 outcome,
             })
@@ -165,6 +177,9 @@ impl Core {
         else {
             return;
         };
+        if self.degraded {
+            return self.refuse(connection, id, failure(ErrorCode::Unavailable, ""));
+        }
         let key = connection.key(slot);
         let Some(route) = self.gateway.routes.get(&*route) else {
             // Permitted a moment ago by the same table; kept total all the same.

@@ -154,7 +154,7 @@ impl Core {
                 self.subscribe(slot, connection, id, channel, since);
             }
             Action::Unsubscribe { id, channel } => self.unsubscribe(slot, connection, id, &channel),
-            publish @ Action::Publish { .. } => self.publish(connection.key(slot), publish),
+            publish @ Action::Publish { .. } => self.publish(slot, connection, publish),
             request @ Action::Request { .. } => self.request(slot, connection, request),
             Action::CancelRequest { id } => self.cancel(connection, id),
             Action::Acked { up_to } => self.deliveries.acknowledged(slot_number(slot), up_to),
@@ -177,5 +177,8 @@ impl Core {
         };
         let event = session::welcome(&who, &self.session, unix_ms(SystemTime::now()));
         self.hub.send(member(slot), &event, None);
+        if self.degraded {
+            self.hub.send(member(slot), &session::degraded(), None);
+        }
     }
 }

@@ -12,12 +12,15 @@ use wire::{
 };
 
 use super::{
-    Shard,
-    channels::{Local, Waiting},
+    Core, Shard,
+    channels::{Local, Passage, Waiting},
     connection::{Connection, Phase},
     mail::{ConnectionKey, Mail},
 };
-use crate::{fanout::Entry, mailbox::Lost};
+use crate::{
+    fanout::{Entry, Place},
+    mailbox::Lost,
+};
 
 impl Shard {
     /// Takes everything that waits in the mailbox.
@@ -44,7 +47,7 @@ impl Shard {
             self.core.counters.lost += dropped;
             // Who subscribes next starts behind them, and is not told that
             // nothing was missed.
-            if self.core.channels.pass(alias, to) {
+            if self.core.channels.tear(alias, Some(to)) {
                 self.core
                     .hub
                     .gap(alias, dropped, GapCause::GatewayOverloaded);
@@ -57,6 +60,12 @@ impl Shard {
     fn handle_mail(&mut self, mail: Mail) {
         match mail {
             Mail::Publication(publication) => self.pass_on(&publication),
+            Mail::Missing { alias, dropped } => {
+                if self.core.channels.tear(alias, None) {
+                    self.core.lose(alias, dropped);
+                }
+            }
+            Mail::BusIs { up } => self.bus_is(up),
             Mail::Replied {
                 connection,
                 id,
@@ -76,13 +85,14 @@ impl Shard {
     }
 
     fn pass_on(&mut self, publication: &Arc<EncodedPublication>) {
-        if self
-            .core
-            .channels
-            .pass(publication.alias(), publication.offset())
-        {
-            self.core.hub.publish(publication);
+        let (alias, place) = (publication.alias(), Place::of(publication));
+        let core = &mut self.core;
+        match core.channels.pass(alias, place, publication.previous()) {
+            Passage::Stopped => return,
+            Passage::BehindGap => core.lose(alias, 0),
+            Passage::Free => {}
         }
+        core.hub.publish(publication);
     }
 
     /// The connection with this key, if it still lives.
@@ -204,6 +214,14 @@ impl Shard {
     }
 }
 
+impl Core {
+    /// Tells the listeners that the bus lost publications.
+    fn lose(&mut self, alias: u32, dropped: u64) {
+        self.counters.gaps += 1;
+        self.hub.gap(alias, dropped, GapCause::Bus);
+    }
+}
+
 fn request_failure(error: &BusError) -> Failure {
     match error {
         BusError::Worker(worker) => Failure {
@@ -217,7 +235,7 @@ fn request_failure(error: &BusError) -> Failure {
     }
 }
 
-fn code_of(error: &BusError) -> ErrorCode {
+pub(super) fn code_of(error: &BusError) -> ErrorCode {
     match error {
         BusError::NoResponders => ErrorCode::NoWorker,
         BusError::DeadlineExceeded => ErrorCode::DeadlineExceeded,

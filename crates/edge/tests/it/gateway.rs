@@ -63,11 +63,7 @@ impl Site {
         };
         bus.keep_log(log).await.expect("memory keeps logs");
         registry::declare(&*bus).await.expect("memory has tables");
-        Self {
-            bus,
-            tokens,
-            scope,
-        }
+        Self { bus, tokens, scope }
     }
 
     /// A gateway that nobody else knows of.

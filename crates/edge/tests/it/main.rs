@@ -3,9 +3,11 @@
 mod commands;
 mod delivery;
 mod draining;
+mod faulty_bus;
 mod gateway;
 mod handshake;
 mod limits;
+mod outages;
 mod protocol;
 mod registering;
 mod regressions;

@@ -1,0 +1,154 @@
+//! A bus that goes away, and loses messages, when the test says so.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use bus::{
+    Bus, BusState, Done, Entry, Handler, HistoryPage, HistoryRead, Log, MemoryBus, Message,
+    Outgoing, Pattern, Published, Put, Remove, Reply, Request, RequestToken, Revision, Service,
+    Sink, Subject, Subscribed, SubscriptionToken, Table, TableSpec,
+};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use wire::{Channel, Offset};
+
+/// The memory bus, with faults.
+pub(crate) struct FaultyBus {
+    memory: Arc<MemoryBus>,
+    state: watch::Sender<BusState>,
+    sinks: Mutex<Vec<(Pattern, Arc<dyn Sink>)>>,
+    /// Publications, subscriptions and requests that reached it.
+    asked: AtomicUsize,
+}
+
+// === impl FaultyBus ===
+
+impl FaultyBus {
+    pub(crate) fn over(memory: Arc<MemoryBus>) -> Arc<Self> {
+        Arc::new(Self {
+            memory,
+            state: watch::Sender::new(BusState::Up),
+            sinks: Mutex::default(),
+            asked: AtomicUsize::new(0),
+        })
+    }
+
+    pub(crate) fn go_down(&self) {
+        self.state.send_replace(BusState::Down("pulled".into()));
+    }
+
+    pub(crate) fn come_up(&self) {
+        self.state.send_replace(BusState::Up);
+    }
+
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Tells who listens to the channel that messages may be missing.
+    pub(crate) fn lose(&self, channel: &str, dropped: u64) {
+        self.sink(channel).lost(dropped);
+    }
+
+    /// Delivers a message that stands so in the channel's log.
+    pub(crate) fn deliver(&self, channel: &str, offset: u64, previous: u64) {
+        let message = Message {
+            subject: subject(channel),
+            payload: offset.to_string().into(),
+            key: Box::default(),
+            published_at_us: 0,
+            offset: Offset(offset),
+            previous: Offset(previous),
+        };
+        self.sink(channel).deliver(&message);
+    }
+
+    fn sink(&self, channel: &str) -> Arc<dyn Sink> {
+        let subject = subject(channel);
+        let sinks = self.sinks.lock();
+        let (_, sink) = sinks
+            .iter()
+            .rfind(|(pattern, _)| pattern.matches(&subject))
+            .expect("somebody listens");
+        sink.clone()
+    }
+}
+
+fn subject(channel: &str) -> Subject {
+    Subject::of_channel(&Channel::parse(channel, 255).expect("valid"))
+}
+
+impl std::fmt::Debug for FaultyBus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FaultyBus")
+    }
+}
+
+impl Bus for FaultyBus {
+    fn publish(&self, outgoing: Outgoing, done: Done<Published>) {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.memory.publish(outgoing, done);
+    }
+
+    fn subscribe(
+        &self,
+        pattern: Pattern,
+        sink: Arc<dyn Sink>,
+        done: Done<Subscribed>,
+    ) -> SubscriptionToken {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.sinks.lock().push((pattern.clone(), sink.clone()));
+        self.memory.subscribe(pattern, sink, done)
+    }
+
+    fn unsubscribe(&self, token: SubscriptionToken) {
+        self.memory.unsubscribe(token);
+    }
+
+    fn request(&self, request: Request, done: Done<Reply>) -> RequestToken {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.memory.request(request, done)
+    }
+
+    fn cancel(&self, token: RequestToken) {
+        self.memory.cancel(token);
+    }
+
+    fn serve(&self, subject: Subject, handler: Arc<dyn Handler>) -> SubscriptionToken {
+        self.memory.serve(subject, handler)
+    }
+
+    fn announce(&self, service: Service) -> SubscriptionToken {
+        self.memory.announce(service)
+    }
+
+    fn declare_log(&self, log: Log, done: Done<()>) {
+        self.memory.declare_log(log, done);
+    }
+
+    fn history(&self, read: HistoryRead, done: Done<HistoryPage>) {
+        self.memory.history(read, done);
+    }
+
+    fn declare_table(&self, table: TableSpec, done: Done<()>) {
+        self.memory.declare_table(table, done);
+    }
+
+    fn put(&self, put: Put, done: Done<Revision>) {
+        self.memory.put(put, done);
+    }
+
+    fn remove(&self, remove: Remove, done: Done<()>) {
+        self.memory.remove(remove, done);
+    }
+
+    fn entries(&self, table: Table, keys: Vec<Pattern>, done: Done<Vec<Entry>>) {
+        self.memory.entries(table, keys, done);
+    }
+
+    fn state(&self) -> watch::Receiver<BusState> {
+        self.state.subscribe()
+    }
+}
