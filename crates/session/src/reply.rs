@@ -177,7 +177,6 @@ mod tests {
             token_expires_at_ms: 7,
             server_time_ms: 99,
             gateway: "gw-1".into(),
-            ..Welcome::default()
         };
         assert_eq!(welcome(&who, &config, 99), event(Event::Welcome(expected)));
     }
