@@ -45,10 +45,9 @@ impl Announcer {
 
     /// A gateway or control plane serves.
     pub(super) fn child(&self, role: &str, name: &str, announced: &Value) {
-        let url = announced
-            .get("client_url")
-            .or_else(|| announced.get("grpc_url"))
-            .and_then(Value::as_str)
+        let url = announced["client_url"]
+            .as_str()
+            .or_else(|| announced["grpc_url"].as_str())
             .unwrap_or_default();
         let pid = &announced["pid"];
         let text = format!("  {name:<10} {url}  (pid {pid})");

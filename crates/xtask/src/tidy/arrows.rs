@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_technology_outside_its_crates_is_found() {
         assert_eq!(broken(&[("session", &["tonic"])]), ["technology"]);
-        assert_eq!(broken(&[("loadtest", &["async-nats"])]), ["technology"]);
+        assert_eq!(broken(&[("hub", &["async-nats"])]), ["technology"]);
     }
 
     #[test]
