@@ -15,7 +15,7 @@ use prost::Message;
 use wire::{
     Channel, ConnectionId,
     gateway::{
-        self, CommandReply, Disconnect, GatewayStatus, Target, command::Command,
+        self, CommandReply, Disconnect, Draining, GatewayStatus, Target, command::Command,
         command_reply::Reply, target,
     },
 };
@@ -45,7 +45,7 @@ impl Handler for CommandHandler {
 impl CommandHandler {
     fn obey(&self, command: Command, responder: Responder, deadline: Duration) {
         match command {
-            Command::Drain(_) => fail(responder, "not served yet"),
+            Command::Drain(_) => reply(responder, self.drain()),
             Command::Status(_) => reply(responder, self.status()),
             command => self.ask(command, responder, deadline),
         }
@@ -108,6 +108,13 @@ impl CommandHandler {
             // Nobody there: any shard can say so.
             Ok(0..1)
         }
+    }
+
+    fn drain(&self) -> Reply {
+        self.0.drain.begin();
+        Reply::Draining(Draining {
+            connections: self.0.connections_held() as u64,
+        })
     }
 
     fn status(&self) -> Reply {

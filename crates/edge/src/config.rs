@@ -10,7 +10,7 @@ use wire::{
     websocket::ReaderLimits,
 };
 
-use crate::namespace::Policies;
+use crate::{drain::DrainPlan, namespace::Policies};
 
 /// Settings of one gateway.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub struct EdgeConfig {
     pub outbox: OutboxLimits,
     /// Limits told to clients in Welcome.
     pub session: SessionLimits,
+    /// How it goes away.
+    pub drain: DrainPlan,
     /// Seals and opens session tickets; the same keys at all gateways.
     pub tickets: Arc<TicketKeys>,
     /// Namespaces and routes.

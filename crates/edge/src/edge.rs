@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
     },
     time::{Duration, SystemTime},
 };
@@ -22,13 +22,14 @@ use crate::{
     clock::unix_ms,
     command::CommandHandler,
     config::EdgeConfig,
+    drain::{self, Drain},
     fanout::{Fanout, MAX_SHARDS},
     front::{Listener, WEBSOCKET_PATH},
     gateway::{Gateway, ShardHandle, descriptor_budget, random_prefix},
     mailbox::Mailbox,
     metrics::Metrics,
     route::Route,
-    shard::{Mail, Seat},
+    shard::Seat,
 };
 
 /// Refusals under way at most, however large the reserve is.
@@ -116,6 +117,9 @@ impl Edge {
             session_prefix: random_prefix(),
             connections: Arc::default(),
             draining: AtomicBool::new(false),
+            drain: Drain::new(),
+            refusing: AtomicBool::new(false),
+            migrations: AtomicU64::new(0),
             started_at_ms: unix_ms(SystemTime::now()),
             connection_limit,
             bus,
@@ -146,13 +150,15 @@ impl Edge {
         format!("ws://{}{WEBSOCKET_PATH}", self.address)
     }
 
-    /// Serves until the scope is cancelled, then closes every connection with a
-    /// cause that lets clients go elsewhere at once, and ends when the last is
-    /// gone: after `close_timeout` at the latest, and the registry's last word.
+    /// Serves until it is drained by the handle or the control plane, or the scope
+    /// is cancelled: then every connection is closed at once, with a cause that
+    /// lets clients go elsewhere. Ends when the last is gone, and the registry has
+    /// been told.
     ///
     /// # Errors
     /// If a shard's thread can't be started; nothing is served then.
-    pub fn start(self, scope: &Scope) -> Result<(), EdgeError> {
+    pub fn start(self, scope: &Scope) -> Result<Drain, EdgeError> {
+        let handle = self.gateway.drain.clone();
         let (alive, ended) = mpsc::channel(1);
         for (index, seat) in self.seats.into_iter().enumerate() {
             let gateway = self.gateway.clone();
@@ -183,7 +189,7 @@ impl Edge {
             "edge-drain",
             drain(self.gateway, self.commands, scope.clone(), ended),
         );
-        Ok(())
+        Ok(handle)
     }
 }
 
@@ -201,26 +207,17 @@ fn refusals(reserved: u64) -> usize {
     usize::try_from(reserved / 4).map_or(MAX_REFUSALS, |share| share.clamp(1, MAX_REFUSALS))
 }
 
-/// Waits for the end and passes it on to the shards; `ended` has nothing more to
-/// wait for when the last of them is gone.
+/// Waits for the end; `ended` has nothing more to wait for when the last shard is
+/// gone.
 async fn drain(
     gateway: Arc<Gateway>,
     commands: SubscriptionToken,
     scope: Scope,
     mut ended: mpsc::Receiver<Infallible>,
 ) {
-    scope.cancelled().await;
-    gateway.draining.store(true, Ordering::Relaxed);
+    drain::run(&gateway, scope.cancelled()).await;
     gateway.bus.unsubscribe(commands);
-    tracing::info!(
-        connections = gateway.connections.load(Ordering::Relaxed),
-        "draining"
-    );
-    for shard in &gateway.shards {
-        shard.mailbox.push(Mail::Drain);
-    }
     if let Some(registrar) = &gateway.registrar {
-        registrar.set_draining();
         ended.recv().await;
         registrar.finish(REGISTRY_LIMIT).await;
     }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::SystemTime,
 };
@@ -15,8 +15,8 @@ use registry::Registrar;
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::EdgeConfig, fanout::Fanout, mailbox::Mailbox, metrics::Metrics, route::Route,
-    shard::Mail,
+    config::EdgeConfig, drain::Drain, fanout::Fanout, mailbox::Mailbox, metrics::Metrics,
+    route::Route, shard::Mail,
 };
 
 /// Shared by the front and the shards; nothing in it is on the path of a
@@ -42,6 +42,12 @@ pub(crate) struct Gateway {
     pub(crate) connections: Arc<AtomicUsize>,
     /// Set once, when the drain begins.
     pub(crate) draining: AtomicBool,
+    /// The planned end.
+    pub(crate) drain: Drain,
+    /// New connections are refused.
+    pub(crate) refusing: AtomicBool,
+    /// Clients that may be asked to move now, by whichever shard.
+    pub(crate) migrations: AtomicU64,
     /// Unix time in milliseconds.
     pub(crate) started_at_ms: i64,
     /// How many there may be: the configuration's cap, or what descriptors allow.

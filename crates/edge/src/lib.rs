@@ -9,6 +9,7 @@
 mod clock;
 mod command;
 mod config;
+mod drain;
 mod edge;
 mod fanout;
 mod front;
@@ -21,5 +22,6 @@ mod shard;
 mod trace;
 
 pub use config::{EdgeConfig, SessionLimits};
+pub use drain::{Drain, DrainPlan, DrainStage};
 pub use edge::{Edge, EdgeError};
 pub use namespace::{Access, BreakerPolicy, NamespacePolicy, Policies, RoutePolicy};

@@ -22,6 +22,8 @@
 //! | `tidegate_edge_dropped_total` | `shard`, `reason` | publications withheld: `slow_connection`, `gateway_overloaded` |
 //! | `tidegate_edge_bus_gaps_total` | `shard` | gaps told to listeners because the bus lost publications of a channel |
 //! | `tidegate_edge_outbox_bytes` | `shard` | bytes waiting in outboxes |
+//! | `tidegate_edge_draining` | | 1 from the beginning of the drain |
+//! | `tidegate_edge_migrations_total` | `outcome` | clients in a drain: `asked` to move, `closed` in their slot because they can't move, `left` at the end of the window |
 //! | `tidegate_edge_commands_total` | `command` | commands of the control plane taken |
 //! | `tidegate_edge_requests_total` | `shard`, `result` | client requests ended: `ok`, `failed` |
 //! | `tidegate_edge_route_requests_total` | `route`, `result` | requests by route: `ok`, `worker_error`, `no_worker`, `handler_gone`, `deadline_exceeded`, `unavailable`, `cancelled`, `unknown`; refused: `too_many`, `breaker_open` |

@@ -2,7 +2,10 @@
 //! upgrade, then Hello. Ends by handing the socket to a shard, or with an HTTP
 //! answer and a close.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -174,7 +177,9 @@ impl Service<Request<Incoming>> for Upgrader<'_> {
     type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let decision = if self.full {
+        let decision = if self.gateway.refusing.load(Ordering::Relaxed) {
+            Err(Refusal::Draining)
+        } else if self.full {
             Err(Refusal::Full)
         } else {
             upgrade::decide(self.gateway, &mut request)

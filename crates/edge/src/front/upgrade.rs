@@ -39,6 +39,7 @@ pub(crate) enum Refusal {
     Origin,
     Subprotocol,
     Full,
+    Draining,
 }
 
 /// Accepts the request with its 101 response, or says why not.
@@ -91,6 +92,8 @@ pub(crate) fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     match refusal {
         Refusal::Full => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("5"))),
+        // Another gateway takes it at once.
+        Refusal::Draining => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))),
         Refusal::Version => {
             drop(headers.insert("sec-websocket-version", HeaderValue::from_static("13")))
         }
@@ -206,7 +209,7 @@ fn switch<B>(
 
 impl Refusal {
     /// Every refusal, for metrics.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::NotFound,
         Self::Method,
         Self::NotWebSocket,
@@ -215,6 +218,7 @@ impl Refusal {
         Self::Origin,
         Self::Subprotocol,
         Self::Full,
+        Self::Draining,
     ];
 
     /// Stable name.
@@ -228,6 +232,7 @@ impl Refusal {
             Self::Origin => "origin_not_allowed",
             Self::Subprotocol => "unknown_subprotocol",
             Self::Full => "too_many_connections",
+            Self::Draining => "draining",
         }
     }
 
@@ -238,7 +243,7 @@ impl Refusal {
             Self::NotWebSocket | Self::Version => StatusCode::UPGRADE_REQUIRED,
             Self::Key | Self::Subprotocol => StatusCode::BAD_REQUEST,
             Self::Origin => StatusCode::FORBIDDEN,
-            Self::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -252,6 +257,7 @@ impl Refusal {
             Self::Origin => "the Origin is not in the gateway's allow-list",
             Self::Subprotocol => "offer the subprotocol tidegate.v1.protobuf or tidegate.v1.json",
             Self::Full => "the gateway holds as many connections as it may",
+            Self::Draining => "the gateway is going away: connect to another",
         }
     }
 }

@@ -64,6 +64,7 @@ impl Shard {
             session: self.core.new_session_id(),
             session_epoch: 1,
             migrates: false,
+            asked_to_move: false,
             connected_at_ms: unix_ms(SystemTime::now()),
             handshake_deadline: now.after(left),
             client_name: Box::default(),

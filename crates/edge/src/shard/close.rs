@@ -3,7 +3,7 @@
 //! passes (RFC 6455 section 7.1.1; without the half-close our Close frame could
 //! be lost to a reset).
 
-use std::net::Shutdown;
+use std::{net::Shutdown, time::Duration};
 
 use wire::{
     CloseCause, CloseVerdict,
@@ -70,7 +70,11 @@ impl Shard {
             self.core.abandon(&channel);
         }
         if speaks_our_protocol && !told && cause != CloseCause::ClosedByPeer {
-            let event = closing_event(cause, code, message, resumable);
+            let retry_after_ms = match cause {
+                CloseCause::Draining => spread_out(self.spread),
+                cause => retry_after_ms(cause),
+            };
+            let event = closing_event(cause, code, message, retry_after_ms, resumable);
             self.core.hub.send(member(slot), &event, None);
         }
         let mut frame = Vec::new();
@@ -99,11 +103,26 @@ impl Shard {
     }
 }
 
-fn closing_event(cause: CloseCause, code: u16, message: &str, resumable: bool) -> ServerEvent {
-    let retry_after_ms = match cause.verdict() {
+fn retry_after_ms(cause: CloseCause) -> u32 {
+    match cause.verdict() {
         CloseVerdict::Reconnect => RETRY_AFTER_MS,
         CloseVerdict::Stay | CloseVerdict::Resume => 0,
-    };
+    }
+}
+
+/// A moment within `spread`, in milliseconds.
+fn spread_out(spread: Duration) -> u32 {
+    let millis = spread.mul_f64(fastrand::f64()).as_millis();
+    u32::try_from(millis).unwrap_or(u32::MAX)
+}
+
+fn closing_event(
+    cause: CloseCause,
+    code: u16,
+    message: &str,
+    retry_after_ms: u32,
+    resumable: bool,
+) -> ServerEvent {
     let mut event = session::closing(cause, retry_after_ms, resumable);
     if let Some(Event::Closing(closing)) = &mut event.event {
         closing.close_code = code.into();

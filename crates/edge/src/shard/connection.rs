@@ -78,6 +78,8 @@ pub(crate) struct Profile {
     pub(crate) session_epoch: u64,
     /// The client follows `Migrate`.
     pub(crate) migrates: bool,
+    /// It was asked to move to another gateway.
+    pub(crate) asked_to_move: bool,
     /// Unix time.
     pub(crate) connected_at_ms: i64,
     /// When a Hello with a valid token must have come.

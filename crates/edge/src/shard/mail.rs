@@ -1,6 +1,10 @@
 //! What reaches a shard from other threads.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bus::{BusError, Published, Reply};
 use hub::EncodedPublication;
@@ -44,8 +48,12 @@ pub(crate) enum Mail {
     Query(Arc<Query>),
     /// Register every connection anew.
     Announce,
-    /// Close every connection, then end.
-    Drain,
+    /// Ask clients to move, as far as the gateway's budget goes; this is left
+    /// of the window.
+    Migrate { left: Duration },
+    /// Close every connection, then end. Clients are told to come back within
+    /// this time, each at another moment.
+    Drain { spread: Duration },
 }
 
 /// Names a connection for as long as it lives; later holders of its slot

@@ -15,6 +15,7 @@ mod connection;
 mod deliveries;
 mod directory;
 mod mail;
+mod migrate;
 mod operations;
 mod outage;
 mod perform;
@@ -37,7 +38,7 @@ use slab::Slab;
 pub(crate) use self::mail::{Adopted, Credential, Greeted, Mail};
 use self::{
     channels::Channels, connection::Connection, deliveries::Deliveries, directory::Directory,
-    scan::Scanner,
+    migrate::Migration, scan::Scanner,
 };
 use crate::{
     clock::Clock,
@@ -67,6 +68,9 @@ pub(crate) struct Shard {
     unread: Vec<usize>,
     scanner: Scanner,
     draining: bool,
+    migration: Migration,
+    /// Over how long clients come back that are closed now.
+    spread: Duration,
     core: Core,
 }
 
@@ -137,6 +141,8 @@ impl Seat {
             unread: Vec::new(),
             scanner: Scanner::default(),
             draining: false,
+            migration: Migration::default(),
+            spread: Duration::ZERO,
             core,
         }
     }

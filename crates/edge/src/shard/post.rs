@@ -1,6 +1,6 @@
 //! What other threads have for the shard.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, time::Duration};
 
 use bus::{BusError, Published, Reply};
 use hub::EncodedPublication;
@@ -80,7 +80,8 @@ impl Shard {
             Mail::Joined { channel, entry } => self.joined(&channel, entry),
             Mail::Query(query) => self.answer(&query),
             Mail::Announce => self.announce(),
-            Mail::Drain => self.drain(),
+            Mail::Migrate { left } => self.migrate(left),
+            Mail::Drain { spread } => self.drain(spread),
         }
     }
 
@@ -205,8 +206,9 @@ impl Shard {
     }
 
     /// Closes everything; the loop ends when the last connection is gone.
-    fn drain(&mut self) {
+    fn drain(&mut self, spread: Duration) {
         self.draining = true;
+        self.spread = spread;
         let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
             self.close(slot, CloseCause::Draining);

@@ -27,6 +27,7 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) bus: Arc<MemoryBus>,
     pub(crate) tokens: Arc<Tokens>,
+    pub(crate) drain: edge::Drain,
     scope: Scope,
 }
 
@@ -104,11 +105,12 @@ impl Site {
         let verifier = self.tokens.verifier();
         let edge = Edge::bind(config, bus, verifier, registrar).expect("a free port");
         let address = edge.local_addr();
-        edge.start(&scope).expect("threads");
+        let drain = edge.start(&scope).expect("threads");
         Gateway {
             address,
             bus: self.bus.clone(),
             tokens: self.tokens.clone(),
+            drain,
             scope,
         }
     }
@@ -261,6 +263,7 @@ pub(crate) fn gateway_id() -> GatewayId {
 fn config() -> EdgeConfig {
     EdgeConfig {
         gateway: gateway_id(),
+        drain: edge::DrainPlan::default(),
         listen: "127.0.0.1:0".parse().expect("valid"),
         shards: 1,
         max_connections: 2_000,

@@ -7,6 +7,7 @@ mod faulty_bus;
 mod gateway;
 mod handshake;
 mod limits;
+mod moving;
 mod outages;
 mod protocol;
 mod registering;

@@ -5,7 +5,9 @@ use std::{sync::Arc, thread};
 use anyhow::Result;
 use bus::{Log, LogLimits, NatsCredentials, NatsOptions, NatsTls, Pattern, Subject};
 use control::ControlConfig;
-use edge::{BreakerPolicy, EdgeConfig, NamespacePolicy, Policies, RoutePolicy, SessionLimits};
+use edge::{
+    BreakerPolicy, DrainPlan, EdgeConfig, NamespacePolicy, Policies, RoutePolicy, SessionLimits,
+};
 use hub::{DeliveryPolicy, OutboxLimits};
 use wire::{GatewayId, Subprotocol, websocket::ReaderLimits};
 
@@ -60,6 +62,11 @@ impl Config {
                 max_in_flight: gateway.max_in_flight,
                 max_channel_bytes: gateway.max_channel_bytes,
                 max_deadline: gateway.max_deadline,
+            },
+            drain: DrainPlan {
+                settle: gateway.drain.settle,
+                rate: gateway.drain.rate,
+                window: gateway.drain.window,
             },
             tickets: Arc::new(self.auth.tickets()?),
             policies: self.policies(),
