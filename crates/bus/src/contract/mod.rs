@@ -63,7 +63,7 @@ macro_rules! contract_tests {
             a_sink_is_given_one_message_of_a_subject_at_a_time
             publishing_to_nobody_succeeds
             publishers_do_not_wait_for_a_slow_sink
-            a_full_queue_refuses_and_loses_nothing_it_took
+            a_full_queue_refuses_or_tells_what_it_lost
             a_sink_may_publish_elsewhere
             // subscribing
             wildcards_get_what_they_match

@@ -175,6 +175,11 @@ impl NatsBus {
         );
     }
 
+    /// Requests that wait for their outcome, and questions of the bus's own.
+    pub fn waiting_requests(&self) -> usize {
+        self.links().map(|link| link.inbox.len()).sum()
+    }
+
     fn links(&self) -> impl Iterator<Item = &Arc<Link>> {
         [&self.control, &self.fanout]
             .into_iter()

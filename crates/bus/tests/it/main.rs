@@ -2,6 +2,7 @@
 
 mod logs;
 mod memory;
+mod nats;
 mod tables;
 
 /// The suite that every adapter passes, on the in-memory bus.
