@@ -3,15 +3,16 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use async_nats::{Client, Message, Subscriber};
+use async_nats::Message;
 use futures_util::{StreamExt, stream::select_all};
 use serde_json::{Value, json};
 
 use super::{
+    feed::Feed,
     lane::{Lane, Outbound},
     serving::{EndpointStats, GROUP},
 };
-use crate::port::{BusError, Service};
+use crate::port::Service;
 
 const VERBS: [&str; 3] = ["PING", "INFO", "STATS"];
 
@@ -38,29 +39,28 @@ impl Announced {
         }
     }
 
-    /// Answers until it is dropped.
-    ///
-    /// # Errors
-    /// If the connection has ended.
-    pub(super) async fn run(self, client: Client) -> Result<(), BusError> {
-        let mut questions = Vec::new();
-        for verb in VERBS {
-            let name = &self.service.name;
-            for subject in [
-                format!("$SRV.{verb}"),
-                format!("$SRV.{verb}.{name}"),
-                format!("$SRV.{verb}.{name}.{}", self.id),
-            ] {
-                let subscribed: Result<Subscriber, _> = client.subscribe(subject).await;
-                let subscriber = subscribed.map_err(|_| BusError::Unavailable)?;
-                questions.push(subscriber.map(move |question| (verb, question)));
-            }
-        }
-        let mut questions = select_all(questions);
+    /// What to subscribe to, each with what it asks for.
+    pub(super) fn questions(&self) -> Vec<(&'static str, String)> {
+        let name = &self.service.name;
+        let of = |verb: &'static str| {
+            [
+                (verb, format!("$SRV.{verb}")),
+                (verb, format!("$SRV.{verb}.{name}")),
+                (verb, format!("$SRV.{verb}.{name}.{}", self.id)),
+            ]
+        };
+        VERBS.into_iter().flat_map(of).collect()
+    }
+
+    /// Answers until it is dropped, or the connection ends.
+    pub(super) async fn run(self, feeds: Vec<(&'static str, Feed)>) {
+        let feeds = feeds
+            .into_iter()
+            .map(|(verb, feed)| feed.map(move |question| (verb, question)));
+        let mut questions = select_all(feeds);
         while let Some((verb, question)) = questions.next().await {
             self.answer(verb, question);
         }
-        Ok(())
     }
 
     fn answer(&self, verb: &str, question: Message) {

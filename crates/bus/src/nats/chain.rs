@@ -12,7 +12,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::Subscriber;
 use foldhash::{HashMap, HashMapExt};
 use futures_util::StreamExt;
 use tokio::{sync::watch, time::Instant};
@@ -20,6 +19,7 @@ use wire::Offset;
 
 use super::{
     chain_heads::Heads,
+    feed::Feed,
     log::{Logs, Signal},
     log_api,
     log_message::{self, Stamp},
@@ -140,7 +140,7 @@ impl Chain {
     }
 
     /// Delivers until the subscription ends.
-    pub(super) async fn follow(mut self, mut subscriber: Subscriber) {
+    pub(super) async fn follow(mut self, mut subscriber: Feed) {
         loop {
             match self.next_event(&mut subscriber).await {
                 Event::Delivery(message) => self.take(&message).await,
@@ -151,7 +151,7 @@ impl Chain {
         }
     }
 
-    async fn next_event(&mut self, subscriber: &mut Subscriber) -> Event {
+    async fn next_event(&mut self, subscriber: &mut Feed) -> Event {
         let due = self.due;
         let is_due = async move {
             match due {

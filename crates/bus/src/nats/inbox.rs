@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
 use super::{
+    feed::Feed,
     lane::{Lane, Outbound},
     waiting::{Abandon, Awaited, CallId, Waiting},
 };
@@ -106,14 +107,29 @@ impl Inbox {
     /// A message to ourselves through the server: once it is back, the server
     /// has seen everything sent on this connection before.
     pub(super) fn round_trip(&self, deadline: Duration, done: Done<Message>) {
-        let awaited = Awaited::One(done);
-        let inserted = self.waiting.lock().insert(deadline, awaited);
+        if let Some(message) = self.to_ourselves(deadline, done) {
+            self.lane.push(message);
+        }
+    }
+
+    /// The same, though it may be known that nothing passes.
+    pub(super) fn probe(&self, deadline: Duration, done: Done<Message>) {
+        if let Some(message) = self.to_ourselves(deadline, done) {
+            self.lane.push_probe(message);
+        }
+    }
+
+    fn to_ourselves(&self, deadline: Duration, done: Done<Message>) -> Option<Outbound> {
+        let inserted = self.waiting.lock().insert(deadline, Awaited::One(done));
         match inserted {
             Ok(id) => {
                 let to = self.reply_subject(id);
-                self.send(id, to, None, None, Bytes::new());
+                Some(self.outbound(id, to, None, None, Bytes::new()))
             }
-            Err(awaited) => refuse(awaited, BusError::Overloaded),
+            Err(awaited) => {
+                refuse(awaited, BusError::Overloaded);
+                None
+            }
         }
     }
 
@@ -135,7 +151,7 @@ impl Inbox {
 
     /// Takes replies, and ends calls whose deadline has passed. Ends with the
     /// subscription.
-    pub(super) async fn run(&self, mut replies: async_nats::Subscriber) {
+    pub(super) async fn run(&self, mut replies: Feed) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -174,19 +190,20 @@ impl Inbox {
             waiting.set_abandon(id, abandon);
         }
         drop(waiting);
-        self.send(id, subject, Some(reply), headers, payload);
+        let outbound = self.outbound(id, subject, Some(reply), headers, payload);
+        self.lane.push(outbound);
         id
     }
 
-    /// Sends a call; if it can't be sent, that is its outcome.
-    fn send(
+    /// A call on its way; if it can't be sent, that is its outcome.
+    fn outbound(
         &self,
         id: CallId,
         subject: Subject,
         reply: Option<Subject>,
         headers: Option<HeaderMap>,
         payload: Bytes,
-    ) {
+    ) -> Outbound {
         let own = self.own.clone();
         let done = Box::new(move |sent: Result<(), BusError>| {
             if let (Err(error), Some(inbox)) = (sent, own.upgrade()) {
@@ -196,13 +213,13 @@ impl Inbox {
                 }
             }
         });
-        self.lane.push(Outbound {
+        Outbound {
             subject,
             reply,
             headers,
             payload,
             done: Some(done),
-        });
+        }
     }
 
     fn receive(&self, reply: Message) {

@@ -1,19 +1,18 @@
 //! The way out of a connection: one bounded queue, and a task that owns its end.
 //!
 //! Callers never wait. Overflow policy: refuse with [`BusError::Overloaded`].
-//! While the connection is down everything is refused with
+//! While the lane is closed everything is refused with
 //! [`BusError::Unavailable`], what waits included: nothing is kept across an
 //! outage. What the client library had taken before goes out after it, or is
 //! lost with it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
-};
+use std::{collections::VecDeque, pin::Pin};
 
-use async_nats::{Client, HeaderMap, Subject};
+use async_nats::{Client, HeaderMap, PublishErrorKind, Subject, message::OutboundMessage};
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc};
+use futures_util::Sink;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::port::{BusError, Done};
 
@@ -23,8 +22,10 @@ const MAX_MESSAGES: usize = 16_384;
 /// Their bytes. A single larger message passes when nothing else waits.
 const MAX_BYTES: usize = 32 << 20;
 
-/// Bytes that headers and the protocol add, at most, for what is not counted
-/// one by one.
+/// Messages taken from the queue at once.
+const BATCH: usize = 64;
+
+/// What headers and the protocol add, for what is not counted one by one.
 const OVERHEAD: usize = 64;
 
 /// A message on its way out.
@@ -37,126 +38,142 @@ pub(super) struct Outbound {
     pub(super) done: Option<Done<()>>,
 }
 
-/// The queue's near end.
+/// The queue. Closed at first.
 pub(super) struct Lane {
-    queue: mpsc::Sender<Outbound>,
-    shared: Arc<Shared>,
+    // A lock: callers on all threads put messages in; held for a queue operation.
+    queue: Mutex<Queue>,
+    arrived: Notify,
+    closed: Notify,
 }
 
-/// The queue's far end.
-pub(super) struct LaneEnd {
-    queue: mpsc::Receiver<Outbound>,
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    up: AtomicBool,
-    went_down: Notify,
-    bytes: AtomicUsize,
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Outbound>,
+    bytes: usize,
+    open: bool,
+    /// Counts closings: what was taken out before one is refused after it.
+    closings: u64,
 }
 
 // === impl Lane ===
 
 impl Lane {
-    pub(super) fn new() -> (Self, LaneEnd) {
-        let (tx, rx) = mpsc::channel(MAX_MESSAGES);
-        let shared = Arc::new(Shared {
-            up: AtomicBool::new(false),
-            went_down: Notify::new(),
-            bytes: AtomicUsize::new(0),
-        });
-        let near = Self {
-            queue: tx,
-            shared: shared.clone(),
-        };
-        (near, LaneEnd { queue: rx, shared })
+    pub(super) fn new() -> Self {
+        Self {
+            queue: Mutex::default(),
+            arrived: Notify::new(),
+            closed: Notify::new(),
+        }
     }
 
-    /// Opens or closes it, as the connection comes and goes.
-    pub(super) fn set_up(&self, up: bool) {
-        self.shared.up.store(up, Ordering::Release);
-        if !up {
-            self.shared.went_down.notify_one();
+    pub(super) fn open(&self) {
+        self.queue.lock().open = true;
+    }
+
+    /// Refuses everything, what waits included, until it is opened.
+    pub(super) fn close(&self) {
+        let refused = {
+            let mut queue = self.queue.lock();
+            queue.open = false;
+            queue.closings += 1;
+            queue.bytes = 0;
+            std::mem::take(&mut queue.waiting)
+        };
+        self.closed.notify_waiters();
+        for outbound in refused {
+            outbound.end(Err(BusError::Unavailable));
         }
     }
 
     /// Queues a message; a refusal goes to its `done`.
     pub(super) fn push(&self, outbound: Outbound) {
-        if !self.shared.up.load(Ordering::Acquire) {
-            return outbound.end(Err(BusError::Unavailable));
-        }
-        let bytes = outbound.len();
-        let waiting = self.shared.bytes.fetch_add(bytes, Ordering::AcqRel);
-        let fits = waiting == 0 || waiting + bytes <= MAX_BYTES;
-        let refused = match fits.then(|| self.queue.try_reserve()) {
-            Some(Ok(place)) => return place.send(outbound),
-            Some(Err(mpsc::error::TrySendError::Closed(()))) => BusError::Unavailable,
-            Some(Err(mpsc::error::TrySendError::Full(()))) | None => BusError::Overloaded,
+        let refused = {
+            let mut queue = self.queue.lock();
+            let after = queue.bytes.saturating_add(outbound.len());
+            if !queue.open {
+                BusError::Unavailable
+            } else if queue.waiting.len() >= MAX_MESSAGES
+                || (after > MAX_BYTES && !queue.waiting.is_empty())
+            {
+                BusError::Overloaded
+            } else {
+                queue.put(outbound);
+                drop(queue);
+                return self.arrived.notify_one();
+            }
         };
-        self.shared.bytes.fetch_sub(bytes, Ordering::AcqRel);
         outbound.end(Err(refused));
+    }
+
+    /// Queues a message although the lane may be closed or full: one that finds
+    /// out whether anything passes.
+    pub(super) fn push_probe(&self, outbound: Outbound) {
+        self.queue.lock().put(outbound);
+        self.arrived.notify_one();
     }
 
     /// Bytes that wait.
     pub(super) fn bytes(&self) -> usize {
-        self.shared.bytes.load(Ordering::Relaxed)
+        self.queue.lock().bytes
+    }
+
+    /// Hands messages to the client, in order. Never ends; to be called once.
+    pub(super) async fn run(&self, mut client: Client) {
+        loop {
+            let (batch, closings) = self.take();
+            if batch.is_empty() {
+                self.arrived.notified().await;
+            }
+            for outbound in batch {
+                self.send(&mut client, outbound, closings).await;
+            }
+        }
+    }
+
+    fn take(&self) -> (Vec<Outbound>, u64) {
+        let mut queue = self.queue.lock();
+        let count = queue.waiting.len().min(BATCH);
+        let batch: Vec<_> = queue.waiting.drain(..count).collect();
+        let freed: usize = batch.iter().map(Outbound::len).sum();
+        queue.bytes = queue.bytes.saturating_sub(freed);
+        (batch, queue.closings)
+    }
+
+    async fn send(&self, client: &mut Client, outbound: Outbound, closings: u64) {
+        // Made before the look at the queue, so that no closing is missed.
+        let closed = self.closed.notified();
+        if self.queue.lock().closings != closings {
+            return outbound.end(Err(BusError::Unavailable));
+        }
+        let ready = std::future::poll_fn(|cx| Pin::new(&mut *client).poll_ready(cx));
+        let ready = tokio::select! {
+            biased;
+            ready = ready => ready.is_ok(),
+            // While the connection is down the library's queue fills and this
+            // waits; what is given up here was never taken.
+            () = closed => false,
+        };
+        if !ready {
+            return outbound.end(Err(BusError::Unavailable));
+        }
+        let (message, done) = outbound.split();
+        let sent = Pin::new(client).start_send(message);
+        let sent = sent.map_err(|error| match error.kind() {
+            PublishErrorKind::MaxPayloadExceeded => BusError::TooLarge,
+            _ => BusError::Unavailable,
+        });
+        if let Some(done) = done {
+            done(sent);
+        }
     }
 }
 
-// === impl LaneEnd ===
+// === impl Queue ===
 
-impl LaneEnd {
-    /// Hands messages to the client, in order. Never ends while its lane lives.
-    pub(super) async fn run(mut self, client: Client) {
-        while let Some(mut outbound) = self.queue.recv().await {
-            let bytes = outbound.len();
-            let done = outbound.done.take();
-            let outcome = self.send(&client, outbound).await;
-            self.shared.bytes.fetch_sub(bytes, Ordering::AcqRel);
-            if let Some(done) = done {
-                done(outcome);
-            }
-        }
-    }
-
-    async fn send(&self, client: &Client, outbound: Outbound) -> Result<(), BusError> {
-        let Outbound {
-            subject,
-            reply,
-            headers,
-            payload,
-            done: _,
-        } = outbound;
-        let sending = async {
-            match (reply, headers) {
-                (None, None) => client.publish(subject, payload).await,
-                (None, Some(headers)) => {
-                    client.publish_with_headers(subject, headers, payload).await
-                }
-                (Some(reply), None) => client.publish_with_reply(subject, reply, payload).await,
-                (Some(reply), Some(headers)) => {
-                    client
-                        .publish_with_reply_and_headers(subject, reply, headers, payload)
-                        .await
-                }
-            }
-        };
-        tokio::pin!(sending);
-        loop {
-            tokio::select! {
-                biased;
-                // While the connection is down the library's queue fills and
-                // sending waits; what is given up here was never taken.
-                sent = &mut sending => return sent.map_err(|error| match error.kind() {
-                    async_nats::PublishErrorKind::MaxPayloadExceeded => BusError::TooLarge,
-                    _ => BusError::Unavailable,
-                }),
-                () = self.shared.went_down.notified() => {}
-            }
-            if !self.shared.up.load(Ordering::Acquire) {
-                return Err(BusError::Unavailable);
-            }
-        }
+impl Queue {
+    fn put(&mut self, outbound: Outbound) {
+        self.bytes += outbound.len();
+        self.waiting.push_back(outbound);
     }
 }
 
@@ -171,5 +188,15 @@ impl Outbound {
         if let Some(done) = self.done {
             done(outcome);
         }
+    }
+
+    fn split(self) -> (OutboundMessage, Option<Done<()>>) {
+        let message = OutboundMessage {
+            subject: self.subject,
+            reply: self.reply,
+            payload: self.payload,
+            headers: self.headers,
+        };
+        (message, self.done)
     }
 }

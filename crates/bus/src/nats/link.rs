@@ -7,32 +7,31 @@
 //! that succeeds brings it up.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, Event, Subscriber};
+use async_nats::Client;
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Notify, oneshot, watch},
-    time::sleep,
+    sync::{oneshot, watch},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use super::{
     NatsError, NatsOptions,
+    feed::Feed,
     inbox::Inbox,
-    lane::{Lane, LaneEnd},
+    lane::Lane,
+    line::{Line, Seen},
 };
-use crate::{metrics::LinkMetrics, port::BusState};
+use crate::port::{BusError, BusState};
 
 /// Between two probes.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long one may be on its way.
-const PROBE_LIMIT: Duration = Duration::from_secs(2);
+const PROBE_LIMIT: Duration = Duration::from_millis(1_500);
 
 /// Probes that fail one after another until the link is down.
 const PROBES: u32 = 2;
@@ -45,26 +44,30 @@ const LAME_DUCK_SPREAD: Duration = Duration::from_secs(5);
 
 /// One connection.
 pub(super) struct Link {
-    pub(super) client: Client,
+    /// Subscribes only by [`Link::subscribe`], which counts.
+    client: Client,
     pub(super) inbox: Arc<Inbox>,
     pub(super) lane: Arc<Lane>,
-    health: Arc<Health>,
-    /// What [`Link::run`] works with.
-    ends: Mutex<Option<(LaneEnd, Subscriber)>>,
+    line: Arc<Line>,
+    /// What [`Link::run`] takes replies from.
+    replies: Mutex<Option<Feed>>,
 }
 
-/// What is known of a connection; shared with the library's event callback.
-pub(super) struct Health {
-    state: watch::Sender<BusState>,
-    lane: Arc<Lane>,
-    /// The connection came up: probe it now.
-    connected: Notify,
-    /// The server will stop.
-    lame_duck: Notify,
-    /// Grows with everything after which messages may be missing.
-    disturbances: watch::Sender<u64>,
-    slow_consumers: AtomicU64,
-    metrics: LinkMetrics,
+/// Looks after one connection.
+struct Watcher<'a> {
+    link: &'a Link,
+    seen: watch::Receiver<Seen>,
+    failures: u32,
+    lame_ducks: u64,
+    leave_at: Option<Instant>,
+}
+
+/// How a probe ended.
+enum Probe {
+    Returned(Duration),
+    Failed,
+    /// The connection is another one now, or none.
+    Overtaken,
 }
 
 // === impl Link ===
@@ -78,14 +81,15 @@ impl Link {
         options: &NatsOptions,
         kind: &'static str,
     ) -> Result<Self, NatsError> {
-        let (lane, end) = Lane::new();
-        let lane = Arc::new(lane);
-        let health = Arc::new(Health::new(lane.clone(), kind));
-        let watched = health.clone();
+        let lane = Arc::new(Lane::new());
+        let line = Arc::new(Line::new(lane.clone(), kind));
+        let told = Arc::downgrade(&line);
         let connecting = options
             .connect_options(kind)?
             .event_callback(move |event| {
-                watched.event(&event);
+                if let Some(line) = told.upgrade() {
+                    line.notice(&event);
+                }
                 std::future::ready(())
             })
             .connect(options.servers.clone());
@@ -94,153 +98,145 @@ impl Link {
             source: Arc::new(source),
         })?;
         let inbox = Inbox::new(&client.new_inbox(), lane.clone());
-        let replies = client.subscribe(inbox.subject()).await;
-        let replies = replies.map_err(|_| NatsError::Ended)?;
-        lane.set_up(true);
+        let replies = line.subscribe(&client, inbox.subject(), None).await;
+        line.connected(client.clone());
         Ok(Self {
             client,
             inbox,
             lane,
-            health,
-            ends: Mutex::new(Some((end, replies))),
+            line,
+            replies: Mutex::new(Some(replies.map_err(|_| NatsError::Ended)?)),
         })
     }
 
     /// Whether it carries messages.
     pub(super) fn state(&self) -> watch::Receiver<BusState> {
-        self.health.state.subscribe()
+        self.line.state()
     }
 
-    /// Changes with everything after which messages may be missing.
-    pub(super) fn disturbances(&self) -> watch::Receiver<u64> {
-        self.health.disturbances.subscribe()
+    /// What the library has told of it.
+    pub(super) fn seen(&self) -> watch::Receiver<Seen> {
+        self.line.seen()
+    }
+
+    /// Subscribes, as one of a group if one is named; the command is on its
+    /// way when this returns.
+    pub(super) fn subscribe(
+        &self,
+        subject: String,
+        group: Option<&'static str>,
+    ) -> impl Future<Output = Result<Feed, BusError>> + Send + 'static {
+        self.line.subscribe(&self.client, subject, group)
     }
 
     /// Keeps it working. Never ends; to be called once.
     pub(super) async fn run(&self) {
-        let Some((end, replies)) = self.ends.lock().take() else {
+        let Some(replies) = self.replies.lock().take() else {
             return std::future::pending().await;
         };
+        let watcher = Watcher {
+            link: self,
+            seen: self.line.seen(),
+            failures: 0,
+            lame_ducks: 0,
+            leave_at: None,
+        };
         tokio::join!(
-            end.run(self.client.clone()),
+            self.lane.run(self.client.clone()),
             self.inbox.run(replies),
-            self.probe_forever(),
-            self.leave_lame_ducks(),
+            watcher.run(),
         );
-    }
-
-    async fn probe_forever(&self) {
-        let health = &self.health;
-        let mut failures = 0;
-        loop {
-            let sent = Instant::now();
-            if self.probe().await {
-                health.metrics.probe_seconds.record(sent.elapsed());
-                failures = 0;
-                health.set(BusState::Up);
-            } else {
-                failures += 1;
-                health.metrics.probes_failed.increment(1);
-                if failures >= PROBES {
-                    health.set(BusState::Down("messages to itself do not come back".into()));
-                }
-                if failures.is_multiple_of(PROBES_UNTIL_RECONNECT) {
-                    // The server takes packets and does nothing: try another.
-                    let _ = self.client.force_reconnect().await;
-                }
-            }
-            health.metrics.waiting.set(self.inbox.len() as f64);
-            health.metrics.queued_bytes.set(self.lane.bytes() as f64);
-            let pause = if failures == 0 {
-                PROBE_INTERVAL
-            } else {
-                PROBE_INTERVAL / 4
-            };
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = health.connected.notified() => {}
-            }
-        }
-    }
-
-    async fn probe(&self) -> bool {
-        // The way out is closed while the link is down; the probe has to pass.
-        self.lane.set_up(true);
-        let (tx, rx) = oneshot::channel();
-        let done = Box::new(move |outcome| drop(tx.send(outcome)));
-        self.inbox.round_trip(PROBE_LIMIT, done);
-        if *self.health.state.borrow() != BusState::Up {
-            self.lane.set_up(false);
-        }
-        matches!(rx.await, Ok(Ok(_)))
-    }
-
-    async fn leave_lame_ducks(&self) {
-        loop {
-            self.health.lame_duck.notified().await;
-            sleep(LAME_DUCK_SPREAD.mul_f64(fastrand::f64())).await;
-            tracing::info!("leaving a server that will stop");
-            // Fails only if the client has ended.
-            let _ = self.client.force_reconnect().await;
-        }
     }
 }
 
-// === impl Health ===
+// === impl Watcher ===
 
-impl Health {
-    fn new(lane: Arc<Lane>, kind: &'static str) -> Self {
-        Self {
-            state: watch::Sender::new(BusState::Down("not probed yet".into())),
-            lane,
-            connected: Notify::new(),
-            lame_duck: Notify::new(),
-            disturbances: watch::Sender::new(0),
-            slow_consumers: AtomicU64::new(0),
-            metrics: LinkMetrics::new(kind),
+impl Watcher<'_> {
+    async fn run(mut self) {
+        let mut ticks = interval(PROBE_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                _ = self.seen.changed() => {}
+            }
+            let line = &self.link.line;
+            line.refresh();
+            line.metrics.waiting.set(self.link.inbox.len() as f64);
+            line.metrics.queued_bytes.set(self.link.lane.bytes() as f64);
+            let seen = *self.seen.borrow_and_update();
+            self.leave_lame_duck(seen).await;
+            if seen.connected {
+                let outcome = self.probe(seen).await;
+                self.conclude(outcome, seen).await;
+            } else {
+                self.failures = 0;
+            }
         }
     }
 
-    fn event(&self, event: &Event) {
-        match event {
-            Event::Connected => self.connected.notify_one(),
-            Event::Disconnected | Event::Closed => {
-                self.metrics.disconnects.increment(1);
-                self.set(BusState::Down("not connected".into()));
-                self.disturb();
+    async fn probe(&mut self, seen: Seen) -> Probe {
+        let (tx, rx) = oneshot::channel();
+        let sent = Instant::now();
+        let done = Box::new(move |outcome| drop(tx.send(outcome)));
+        self.link.inbox.probe(PROBE_LIMIT, done);
+        let is_other =
+            |now: &Seen| (now.connected, now.connections) != (seen.connected, seen.connections);
+        let outcome = tokio::select! {
+            outcome = rx => outcome,
+            _ = self.seen.wait_for(is_other) => return Probe::Overtaken,
+        };
+        match outcome {
+            Ok(Ok(_message)) => Probe::Returned(sent.elapsed()),
+            _ => Probe::Failed,
+        }
+    }
+
+    async fn conclude(&mut self, outcome: Probe, seen: Seen) {
+        let line = &self.link.line;
+        match outcome {
+            Probe::Returned(took) => {
+                line.metrics.probe_seconds.record(took);
+                self.failures = 0;
+                line.go_up(seen);
             }
-            Event::LameDuckMode => self.lame_duck.notify_one(),
-            Event::SlowConsumer(_) => {
-                // The library dropped a message and does not say which. Each of
-                // a flood is told; one look at the logs is enough for many.
-                self.metrics.slow_consumers.increment(1);
-                if self
-                    .slow_consumers
-                    .fetch_add(1, Ordering::Relaxed)
-                    .is_multiple_of(1024)
-                {
-                    tracing::warn!("messages were dropped: this process is too slow");
+            Probe::Failed => {
+                line.metrics.probes_failed.increment(1);
+                self.failures += 1;
+                if self.failures >= PROBES {
+                    line.go_down("messages to itself do not come back");
                 }
-                self.disturb();
+                if self.failures.is_multiple_of(PROBES_UNTIL_RECONNECT) {
+                    self.move_on().await;
+                }
             }
-            Event::ServerError(error) => tracing::warn!(%error, "NATS refuses something"),
-            Event::ClientError(error) => tracing::debug!(%error, "NATS connection"),
-            Event::Draining => {}
+            Probe::Overtaken => {
+                self.failures = 0;
+                // So that the loop looks at what is so now.
+                self.seen.mark_changed();
+            }
         }
     }
 
-    fn disturb(&self) {
-        self.disturbances.send_modify(|count| *count += 1);
+    /// A server in lame duck mode accepts nobody, so that whoever leaves it
+    /// comes to another.
+    async fn leave_lame_duck(&mut self, seen: Seen) {
+        if seen.lame_ducks != self.lame_ducks {
+            self.lame_ducks = seen.lame_ducks;
+            let wait = LAME_DUCK_SPREAD.mul_f64(fastrand::f64());
+            self.leave_at.get_or_insert(Instant::now() + wait);
+        }
+        if self.leave_at.is_some_and(|at| at <= Instant::now()) {
+            self.leave_at = None;
+            tracing::info!("leaving a server that will stop");
+            self.move_on().await;
+        }
     }
 
-    fn set(&self, state: BusState) {
-        let up = state == BusState::Up;
-        self.lane.set_up(up);
-        self.metrics.up.set(f64::from(u8::from(up)));
-        self.state.send_if_modified(|current| {
-            let changed = *current != state;
-            *current = state;
-            changed
-        });
+    /// Connects anew.
+    async fn move_on(&self) {
+        // A client that can't write to a dead server takes no commands; its
+        // own pings end that connection.
+        let _stuck = timeout(PROBE_LIMIT, self.link.client.force_reconnect()).await;
     }
 }

@@ -12,10 +12,12 @@
 mod announcing;
 mod chain;
 mod chain_heads;
+mod feed;
 mod headers;
 mod history;
 mod inbox;
 mod lane;
+mod line;
 mod link;
 mod log;
 mod log_api;
@@ -48,7 +50,6 @@ use futures_util::FutureExt;
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::{runtime::Handle, sync::watch, task::AbortHandle};
-use tokio_util::sync::CancellationToken;
 
 pub use self::options::{NatsCredentials, NatsOptions, NatsTls};
 use self::{
@@ -58,7 +59,7 @@ use self::{
     log::Logs,
     log_errands::Errands,
     log_streams::Streams,
-    serving::{EndpointStats, GROUP, Serving, cancel_subject},
+    serving::{EndpointStats, GROUP, Serving, Stop, cancel_subject},
     subscribing::Subscription,
     tables::Tables,
     waiting::CallId,
@@ -97,7 +98,7 @@ enum Task {
     /// At once.
     Abort(AbortHandle),
     /// After what has come already is done.
-    Finish(CancellationToken),
+    Finish(Stop),
 }
 
 /// Why there is no bus.
@@ -207,9 +208,14 @@ impl NatsBus {
 
     /// What disturbs subscriptions may have cost logs' messages as well.
     async fn follow_disturbances(&self) {
-        let mut disturbances = self.fanout.disturbances();
-        while disturbances.changed().await.is_ok() {
-            self.logs.disturb();
+        let mut seen = self.fanout.seen();
+        let mut known = *seen.borrow_and_update();
+        while seen.changed().await.is_ok() {
+            let now = *seen.borrow_and_update();
+            let before = std::mem::replace(&mut known, now);
+            if (now.connections, now.lags) != (before.connections, before.lags) {
+                self.logs.disturb();
+            }
         }
     }
 
@@ -227,7 +233,7 @@ impl NatsBus {
         &self,
         begin: impl Future<Output = T> + Send + 'static,
         then: impl AsyncThen<T>,
-        stop: Option<CancellationToken>,
+        stop: Option<Stop>,
     ) -> SubscriptionToken {
         let token = SubscriptionToken(self.tokens.fetch_add(1, Ordering::Relaxed));
         let mut begin = Box::pin(begin);
@@ -329,7 +335,7 @@ impl Bus for NatsBus {
         let task = self.tasks.lock().remove(&token);
         match task {
             Some(Task::Abort(task)) => task.abort(),
-            Some(Task::Finish(stop)) => stop.cancel(),
+            Some(Task::Finish(stop)) => stop.stop(),
             None => {}
         }
     }
@@ -375,15 +381,13 @@ impl Bus for NatsBus {
     }
 
     fn serve(&self, subject: Subject, handler: Arc<dyn Handler>) -> SubscriptionToken {
-        let client = self.control.client.clone();
-        let (to, cancellations) = (subject.to_string(), cancel_subject(subject.as_str()));
+        let cancellations = cancel_subject(subject.as_str());
+        let requests = self.control.subscribe(subject.to_string(), Some(GROUP));
+        let cancellations = self.control.subscribe(cancellations, None);
         let stats = self.stats(&subject);
         let serving = Serving::new(subject, handler, self.control.lane.clone(), stats);
-        let begin = async move {
-            let requests = client.queue_subscribe(to, GROUP.to_owned()).await.ok()?;
-            Some((requests, client.subscribe(cancellations).await.ok()?))
-        };
-        let stop = CancellationToken::new();
+        let begin = async move { Some((requests.await.ok()?, cancellations.await.ok()?)) };
+        let stop = Stop::default();
         let stopped = stop.clone();
         let then = |begun| async move {
             if let Some((requests, cancellations)) = begun {
@@ -397,12 +401,19 @@ impl Bus for NatsBus {
         let endpoints = service.endpoints.iter();
         let stats = endpoints.map(|(_, subject)| self.stats(subject)).collect();
         let announced = Announced::new(service, stats, self.control.lane.clone());
-        let client = self.control.client.clone();
-        let then = |()| async move {
-            // Ends only with the connection.
-            drop(announced.run(client).await);
+        let questions = announced.questions().into_iter();
+        let feeds = questions.map(|(verb, subject)| {
+            let feed = self.control.subscribe(subject, None);
+            async move { Ok::<_, BusError>((verb, feed.await?)) }
+        });
+        let begin = futures_util::future::try_join_all(feeds.collect::<Vec<_>>());
+        let then = |begun: Result<_, BusError>| async move {
+            // It fails only if the connection has ended.
+            if let Ok(feeds) = begun {
+                announced.run(feeds).await;
+            }
         };
-        self.start(async {}, then, None)
+        self.start(begin, then, None)
     }
 
     fn declare_log(&self, log: Log, done: Done<()>) {
@@ -439,7 +450,7 @@ impl Drop for NatsBus {
         for (_, task) in self.tasks.lock().drain() {
             match task {
                 Task::Abort(task) => task.abort(),
-                Task::Finish(stop) => stop.cancel(),
+                Task::Finish(stop) => stop.stop(),
             }
         }
     }

@@ -63,11 +63,18 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Commands that wait in the library: what it may hold on to over an outage, so
+/// few; enough that its writer does not wait for us.
+const LIBRARY_QUEUE: usize = 512;
+
+/// Shortest pause before an attempt: subscriptions deliver what they hold first.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+
 /// Longest pause between attempts to reconnect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// Messages that one subscription may be behind before the library drops some.
-const SUBSCRIPTION_CAPACITY: usize = 65_536;
+pub(super) const SUBSCRIPTION_CAPACITY: usize = 65_536;
 
 // === impl NatsOptions ===
 
@@ -86,11 +93,16 @@ impl NatsOptions {
 
     /// Options of the client library for one connection.
     pub(super) fn connect_options(&self, kind: &str) -> Result<ConnectOptions, NatsError> {
+        // One provider of cryptography, whatever features others turn on. It is
+        // refused if somebody has installed one before: the same.
+        let provider = async_nats::rustls::crypto::aws_lc_rs::default_provider();
+        drop(provider.install_default());
         let options = ConnectOptions::new()
             .name(format!("{} {kind}", self.name))
             .ping_interval(PING_INTERVAL)
             .connection_timeout(CONNECT_TIMEOUT)
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
+            .client_capacity(LIBRARY_QUEUE)
             .reconnect_delay_callback(pause)
             .max_reconnects(None)
             // Our subjects were checked when they were made.
@@ -155,5 +167,6 @@ impl std::fmt::Debug for NatsCredentials {
 /// Full jitter: a fleet that lost its server must not come back all at once.
 fn pause(attempts: usize) -> Duration {
     let doubled = Duration::from_millis(50).saturating_mul(1 << attempts.min(10));
-    doubled.min(LONGEST_PAUSE).mul_f64(fastrand::f64())
+    let pause = doubled.min(LONGEST_PAUSE).mul_f64(fastrand::f64());
+    pause.max(SHORTEST_PAUSE)
 }

@@ -4,16 +4,18 @@
 use std::{
     collections::HashMap,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
-use async_nats::{Message, Subscriber};
+use async_nats::Message;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    feed::Feed,
     headers,
     lane::{Lane, Outbound},
 };
@@ -24,6 +26,9 @@ use crate::{
 
 /// The queue group of all workers: the default of NATS micro services.
 pub(super) const GROUP: &str = "q";
+
+/// Until the server is asked again for no more requests.
+const DRAIN_AGAIN: Duration = Duration::from_millis(1);
 
 /// Where it is told that a request's caller has lost interest; payload: the
 /// request's reply subject.
@@ -52,6 +57,24 @@ pub(super) struct Serving {
     under_way: Arc<UnderWay>,
 }
 
+/// Stops one served subject; held by its task and by the bus.
+#[derive(Clone, Default)]
+pub(super) struct Stop(Arc<Stopping>);
+
+#[derive(Default)]
+struct Stopping {
+    // A lock: the task takes requests from the feed, whoever stops it asks the
+    // server for no more, at once, so that what it does next comes after that.
+    requests: Mutex<Requests>,
+    stopped: CancellationToken,
+}
+
+#[derive(Default)]
+struct Requests {
+    feed: Option<Feed>,
+    drained: bool,
+}
+
 /// Requests that have no answer yet, by reply subject.
 #[derive(Default)]
 struct UnderWay(Mutex<HashMap<String, CancellationToken, foldhash::fast::RandomState>>);
@@ -74,28 +97,27 @@ impl Serving {
         }
     }
 
-    /// Takes requests until `stop`, and then those that have come already:
-    /// nobody else would answer them.
-    pub(super) async fn run(
-        self,
-        mut requests: Subscriber,
-        mut cancellations: Subscriber,
-        stop: CancellationToken,
-    ) {
-        let mut stopping = false;
+    /// Takes requests until it is stopped, and then those that have come
+    /// already: nobody else would answer them.
+    pub(super) async fn run(self, requests: Feed, mut cancellations: Feed, stop: Stop) {
+        stop.0.requests.lock().feed = Some(requests);
+        let mut drained = false;
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled(), if !stopping => {
-                    stopping = true;
-                    // Fails only if the connection has ended, and with it all.
-                    let _ = requests.unsubscribe().await;
-                }
-                Some(cancelled) = cancellations.next() => self.cancel(&cancelled.payload),
-                request = requests.next() => match request {
+                // First: a request comes before its cancellation.
+                request = stop.next_request() => match request {
                     Some(request) => self.take(request),
                     None => return,
                 },
+                Some(cancelled) = cancellations.next() => self.cancel(&cancelled.payload),
+                () = stop.0.stopped.cancelled(), if !drained => {
+                    drained = stop.drain();
+                    if !drained {
+                        // The library's queue is full.
+                        tokio::time::sleep(DRAIN_AGAIN).await;
+                    }
+                }
             }
         }
     }
@@ -150,6 +172,34 @@ impl Serving {
         if let Some(token) = token {
             token.cancel();
         }
+    }
+}
+
+// === impl Stop ===
+
+impl Stop {
+    /// Takes no more requests; what has come is answered.
+    pub(super) fn stop(&self) {
+        self.drain();
+        self.0.stopped.cancel();
+    }
+
+    /// Whether the server has been asked for no more.
+    fn drain(&self) -> bool {
+        let mut requests = self.0.requests.lock();
+        if !requests.drained {
+            let drained = requests.feed.as_mut().map(Feed::drain_now);
+            requests.drained = drained.unwrap_or(false);
+        }
+        requests.drained
+    }
+
+    async fn next_request(&self) -> Option<Message> {
+        std::future::poll_fn(|cx| match &mut self.0.requests.lock().feed {
+            Some(feed) => feed.poll_next_unpin(cx),
+            None => Poll::Ready(None),
+        })
+        .await
     }
 }
 

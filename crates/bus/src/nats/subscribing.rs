@@ -2,16 +2,22 @@
 
 use std::sync::Arc;
 
-use async_nats::{Message as Raw, Subscriber};
+use async_nats::Message as Raw;
 use bytes::Bytes;
-use futures_util::StreamExt;
-use tokio::sync::{oneshot, watch};
+use futures_util::{FutureExt, StreamExt};
+use tokio::{
+    sync::{oneshot, watch},
+    task::unconstrained,
+};
 
 use super::{
+    feed::Feed,
     headers,
+    line::Seen,
     link::Link,
     log::{Leg, Logs},
     log_message::Stamp,
+    options::SUBSCRIPTION_CAPACITY,
 };
 use crate::{
     metrics::BusMetrics,
@@ -22,27 +28,35 @@ use crate::{
 /// How long the server may take to confirm a subscription.
 const CONFIRMATION: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// What the servers and their clients tell each other.
+const OWN: [&str; 2] = ["_INBOX.", "$"];
+
 /// A subscription whose SUBs are on their way.
 pub(super) struct Subscription {
-    legs: Vec<(Leg, Subscriber)>,
+    legs: Vec<(Leg, Feed)>,
     sink: Arc<dyn Sink>,
-    disturbances: watch::Receiver<u64>,
+    line: watch::Receiver<Seen>,
     metrics: Arc<BusMetrics>,
 }
 
 /// One part of it, without a log.
 struct Plain {
-    subscriber: Subscriber,
+    feed: Feed,
     except: Vec<Pattern>,
     sink: Arc<dyn Sink>,
-    disturbances: watch::Receiver<u64>,
+    line: watch::Receiver<Seen>,
+    /// What was known of the connection when it was last looked at.
+    known: Seen,
+    /// Nothing waited to be delivered since the connection was lost.
+    empty: bool,
     metrics: Arc<BusMetrics>,
 }
 
 /// What happens to a subscription without a log.
 enum Event {
     Delivery(Raw),
-    Disturbed,
+    /// The connection has something to tell.
+    Line,
     End,
 }
 
@@ -60,17 +74,17 @@ impl Subscription {
         sink: Arc<dyn Sink>,
         metrics: Arc<BusMetrics>,
     ) -> Result<Self, BusError> {
-        // Subscribed to before the first SUB, so that nothing goes unnoticed.
-        let disturbances = link.disturbances();
+        // Before the first SUB, so that nothing goes unnoticed.
+        let line = link.seen();
         let mut legs = Vec::new();
         for leg in logs.legs(pattern, &sink) {
-            let subscriber = link.client.subscribe(leg.subject.clone()).await;
-            legs.push((leg, subscriber.map_err(|_| BusError::Unavailable)?));
+            let feed = link.subscribe(leg.subject.clone(), None).await?;
+            legs.push((leg, feed));
         }
         Ok(Self {
             legs,
             sink,
-            disturbances,
+            line,
             metrics,
         })
     }
@@ -99,15 +113,18 @@ impl Subscription {
         let Self {
             legs,
             sink,
-            disturbances,
+            line,
             metrics,
         } = self;
-        let parts = legs.into_iter().map(|(leg, subscriber)| {
+        let known = *line.borrow();
+        let parts = legs.into_iter().map(|(leg, feed)| {
             let plain = Plain {
-                subscriber,
+                feed,
                 except: leg.except,
                 sink: sink.clone(),
-                disturbances: disturbances.clone(),
+                line: line.clone(),
+                known,
+                empty: false,
                 metrics: metrics.clone(),
             };
             follow_leg(leg.chain, plain)
@@ -127,7 +144,7 @@ impl Subscription {
 
 async fn follow_leg(chain: Option<super::chain::Chain>, plain: Plain) {
     match chain {
-        Some(chain) => chain.follow(plain.subscriber).await,
+        Some(chain) => chain.follow(plain.feed).await,
         None => plain.follow().await,
     }
 }
@@ -139,10 +156,7 @@ impl Plain {
         loop {
             match self.next_event().await {
                 Event::Delivery(raw) => self.take(&raw),
-                Event::Disturbed => {
-                    self.metrics.losses_told.increment(1);
-                    self.sink.lost(0);
-                }
+                Event::Line => self.notice(),
                 Event::End => return,
             }
         }
@@ -151,13 +165,61 @@ impl Plain {
     async fn next_event(&mut self) -> Event {
         tokio::select! {
             biased;
-            // The loss belongs before what came after it.
-            Ok(()) = self.disturbances.changed() => Event::Disturbed,
-            raw = self.subscriber.next() => raw.map_or(Event::End, Event::Delivery),
+            Ok(()) = self.line.changed() => Event::Line,
+            raw = self.feed.next() => raw.map_or(Event::End, Event::Delivery),
         }
     }
 
+    /// Tells of what may be missing. A new connection is told when it is there:
+    /// whoever then looks what has become of things misses nothing later.
+    fn notice(&mut self) {
+        let now = *self.line.borrow_and_update();
+        let before = std::mem::replace(&mut self.known, now);
+        let anew = now.connections != before.connections;
+        if anew {
+            self.lost(0);
+        }
+        // What waits came before a connection was lost, unless it is there
+        // again already; then both sides of it are told.
+        let waited = self.deliver_what_waits();
+        if anew && waited > 0 && !self.empty {
+            self.lost(0);
+        }
+        self.empty = !now.connected;
+        // The queue is empty now; had it been full, what is missing behind it
+        // will be told in its place.
+        if waited < SUBSCRIPTION_CAPACITY
+            && let Some(dropped) = self.feed.lost_at_end()
+        {
+            self.lost(dropped);
+        }
+    }
+
+    /// Delivers what is in the queue now; gives how many that were.
+    fn deliver_what_waits(&mut self) -> usize {
+        for count in 0..SUBSCRIPTION_CAPACITY {
+            // Unconstrained: a used-up budget would look like an empty queue.
+            match unconstrained(self.feed.next()).now_or_never() {
+                Some(Some(raw)) => self.take(&raw),
+                _ => return count,
+            }
+        }
+        SUBSCRIPTION_CAPACITY
+    }
+
+    fn lost(&self, dropped: u64) {
+        self.metrics.losses_told.increment(1);
+        self.sink.lost(dropped);
+    }
+
     fn take(&self, raw: &Raw) {
+        if let Some(dropped) = self.feed.lost_before_last() {
+            self.lost(dropped);
+        }
+        if OWN.iter().any(|prefix| raw.subject.starts_with(prefix)) {
+            // What a wildcard over everything matches beside messages.
+            return;
+        }
         let Ok(subject) = Subject::new(raw.subject.as_str()) else {
             return;
         };

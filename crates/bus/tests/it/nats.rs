@@ -40,7 +40,7 @@ async fn connect(url: &str) -> (Arc<NatsBus>, Running) {
     let mut running: Running = Box::pin(async move { runs.run().await });
     tokio::select! {
         () = &mut running => panic!("the bus ended"),
-        () = becomes(&*bus, true) => {}
+        () = becomes(&bus, true) => {}
     }
     (bus, running)
 }
