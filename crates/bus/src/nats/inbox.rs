@@ -17,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 use super::{
     feed::Feed,
     lane::{Lane, Outbound},
+    line::Gate,
     waiting::{Abandon, Awaited, CallId, Waiting},
 };
 use crate::port::{BusError, Done};
@@ -29,6 +30,7 @@ pub(super) struct Inbox {
     /// Subject of the replies, up to the call's number.
     prefix: String,
     lane: Arc<Lane>,
+    gate: Gate,
     // A lock: held for a slab operation.
     waiting: Mutex<Waiting>,
     /// For what outlives the caller's borrow.
@@ -39,10 +41,11 @@ pub(super) struct Inbox {
 
 impl Inbox {
     /// `prefix`: a subject that nobody else uses.
-    pub(super) fn new(prefix: &str, lane: Arc<Lane>) -> Arc<Self> {
+    pub(super) fn new(prefix: &str, lane: Arc<Lane>, gate: Gate) -> Arc<Self> {
         Arc::new_cyclic(|own| Self {
             prefix: format!("{prefix}."),
             lane,
+            gate,
             waiting: Mutex::new(Waiting::new()),
             own: own.clone(),
         })
@@ -107,6 +110,9 @@ impl Inbox {
     /// A message to ourselves through the server: once it is back, the server
     /// has seen everything sent on this connection before.
     pub(super) fn round_trip(&self, deadline: Duration, done: Done<Message>) {
+        if !self.gate.is_open() {
+            return done(Err(BusError::Unavailable));
+        }
         if let Some(message) = self.to_ourselves(deadline, done) {
             self.lane.push(message);
         }
@@ -174,6 +180,10 @@ impl Inbox {
         awaited: Awaited,
         abandon: Option<Box<dyn FnOnce(Subject) + Send>>,
     ) -> CallId {
+        if !self.gate.is_open() {
+            refuse(awaited, BusError::Unavailable);
+            return CallId(0);
+        }
         let mut waiting = self.waiting.lock();
         let id = match waiting.insert(deadline, awaited) {
             Ok(id) => id,

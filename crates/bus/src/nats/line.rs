@@ -3,7 +3,10 @@
 //! The library keeps events in a short queue and drops what does not fit, so
 //! they are only hints: [`Line::refresh`] looks at what is so.
 
-use std::sync::{Arc, OnceLock, atomic::Ordering};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use async_nats::{Client, Event, connection::State};
 use foldhash::HashMap;
@@ -21,6 +24,11 @@ use crate::{
     port::{BusError, BusState},
 };
 
+/// How many connections of a bus are down. While one is, nothing is asked or
+/// published by any: the bus is down, and says so. Answers still go out.
+#[derive(Clone, Default)]
+pub(super) struct Gate(Arc<AtomicUsize>);
+
 /// A connection's state. The library's events hold it weakly, so that it ends
 /// with its link.
 pub(super) struct Line {
@@ -29,9 +37,10 @@ pub(super) struct Line {
     pub(super) metrics: LinkMetrics,
     /// Whether it carries messages, as probes tell.
     state: watch::Sender<BusState>,
+    gate: Gate,
     seen: watch::Sender<Seen>,
     /// Up and down come one after the other. A lock: held for either.
-    turn: Mutex<()>,
+    turn: Mutex<Turn>,
     // A lock: taken when subscriptions come and go, and by events.
     subscriptions: Mutex<Subscriptions>,
 }
@@ -55,6 +64,12 @@ pub(super) struct Place {
 }
 
 #[derive(Default)]
+struct Turn {
+    /// It counts in the gate.
+    down: bool,
+}
+
+#[derive(Default)]
 struct Subscriptions {
     /// What the client calls its newest subscription: it counts from one, and
     /// does not tell.
@@ -62,17 +77,26 @@ struct Subscriptions {
     lags: HashMap<u64, Arc<Lag>>,
 }
 
+// === impl Gate ===
+
+impl Gate {
+    pub(super) fn is_open(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+}
+
 // === impl Line ===
 
 impl Line {
-    pub(super) fn new(lane: Arc<Lane>, kind: &'static str) -> Self {
+    pub(super) fn new(lane: Arc<Lane>, kind: &'static str, gate: Gate) -> Self {
         Self {
             client: OnceLock::new(),
             lane,
             metrics: LinkMetrics::new(kind),
             state: watch::Sender::new(BusState::Down("not probed yet".into())),
+            gate,
             seen: watch::Sender::new(Seen::default()),
-            turn: Mutex::new(()),
+            turn: Mutex::default(),
             subscriptions: Mutex::default(),
         }
     }
@@ -135,17 +159,26 @@ impl Line {
 
     /// A message to ourselves has come back, sent when this was seen.
     pub(super) fn go_up(&self, seen: Seen) {
-        let _turn = self.turn.lock();
+        let mut turn = self.turn.lock();
         let now = *self.seen.borrow();
         if (now.connected, now.connections) == (true, seen.connections) {
             self.lane.open();
+            if std::mem::take(&mut turn.down) {
+                self.gate.0.fetch_sub(1, Ordering::AcqRel);
+            }
             self.set(BusState::Up);
         }
     }
 
     /// Nothing passes, or it is not known that anything does.
     pub(super) fn go_down(&self, why: &str) {
-        self.set(BusState::Down(why.into()));
+        {
+            let mut turn = self.turn.lock();
+            if !std::mem::replace(&mut turn.down, true) {
+                self.gate.0.fetch_add(1, Ordering::AcqRel);
+            }
+            self.set(BusState::Down(why.into()));
+        }
         self.lane.close();
     }
 

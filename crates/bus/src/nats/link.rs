@@ -23,7 +23,7 @@ use super::{
     feed::Feed,
     inbox::Inbox,
     lane::Lane,
-    line::{Line, Seen},
+    line::{Gate, Line, Seen},
 };
 use crate::port::{BusError, BusState};
 
@@ -80,9 +80,10 @@ impl Link {
     pub(super) async fn connect(
         options: &NatsOptions,
         kind: &'static str,
+        gate: &Gate,
     ) -> Result<Self, NatsError> {
         let lane = Arc::new(Lane::new());
-        let line = Arc::new(Line::new(lane.clone(), kind));
+        let line = Arc::new(Line::new(lane.clone(), kind, gate.clone()));
         let told = Arc::downgrade(&line);
         let connecting = options
             .connect_options(kind)?
@@ -97,7 +98,7 @@ impl Link {
             servers: options.servers.join(", "),
             source: Arc::new(source),
         })?;
-        let inbox = Inbox::new(&client.new_inbox(), lane.clone());
+        let inbox = Inbox::new(&client.new_inbox(), lane.clone(), gate.clone());
         let replies = line.subscribe(&client, inbox.subject(), None).await;
         line.connected(client.clone());
         Ok(Self {

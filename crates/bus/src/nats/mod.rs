@@ -55,6 +55,7 @@ pub use self::options::{NatsCredentials, NatsOptions, NatsTls};
 use self::{
     announcing::Announced,
     lane::Outbound,
+    line::Gate,
     link::Link,
     log::Logs,
     log_errands::Errands,
@@ -76,6 +77,7 @@ use crate::{
 
 /// A bus on NATS with JetStream.
 pub struct NatsBus {
+    gate: Gate,
     control: Arc<Link>,
     fanout: Arc<Link>,
     publishers: Vec<Arc<Link>>,
@@ -136,11 +138,13 @@ impl NatsBus {
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn connect(options: NatsOptions) -> Result<Arc<Self>, NatsError> {
-        let control = Arc::new(Link::connect(&options, "control").await?);
-        let fanout = Arc::new(Link::connect(&options, "fanout").await?);
+        let gate = Gate::default();
+        let control = Arc::new(Link::connect(&options, "control", &gate).await?);
+        let fanout = Arc::new(Link::connect(&options, "fanout", &gate).await?);
         let mut publishers = Vec::new();
         for _ in 0..options.publish_connections.max(1) {
-            publishers.push(Arc::new(Link::connect(&options, "publish").await?));
+            let link = Link::connect(&options, "publish", &gate).await?;
+            publishers.push(Arc::new(link));
         }
         let state = watch::Sender::new(BusState::Down("not probed yet".into()));
         let errands = Arc::new(Errands::new());
@@ -148,6 +152,7 @@ impl NatsBus {
         let tables = Arc::new(Tables::new(streams.clone(), errands.clone()));
         let logs = Arc::new(Logs::new(streams, errands.clone(), state.subscribe()));
         Ok(Arc::new(Self {
+            gate,
             control,
             fanout,
             publishers,
@@ -291,6 +296,9 @@ impl Bus for NatsBus {
         if let Some(log) = self.logs.of(&outgoing.subject) {
             return self.logs.publish(&log, &outgoing, done);
         }
+        if !self.gate.is_open() {
+            return done(Err(BusError::Unavailable));
+        }
         let link = self.publisher(&outgoing.subject);
         let done: Done<()> = Box::new(move |outcome| {
             done(outcome.map(|()| Published {
@@ -386,12 +394,15 @@ impl Bus for NatsBus {
         let cancellations = self.control.subscribe(cancellations, None);
         let stats = self.stats(&subject);
         let serving = Serving::new(subject, handler, self.control.lane.clone(), stats);
-        let begin = async move { Some((requests.await.ok()?, cancellations.await.ok()?)) };
         let stop = Stop::default();
-        let stopped = stop.clone();
-        let then = |begun| async move {
-            if let Some((requests, cancellations)) = begun {
-                serving.run(requests, cancellations, stopped).await;
+        let (begun, stopped) = (stop.clone(), stop.clone());
+        let begin = async move {
+            begun.begin(requests.await.ok()?);
+            cancellations.await.ok()
+        };
+        let then = |cancellations: Option<_>| async move {
+            if let Some(cancellations) = cancellations {
+                serving.run(cancellations, stopped).await;
             }
         };
         self.start(begin, then, Some(stop))

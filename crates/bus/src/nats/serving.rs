@@ -99,8 +99,7 @@ impl Serving {
 
     /// Takes requests until it is stopped, and then those that have come
     /// already: nobody else would answer them.
-    pub(super) async fn run(self, requests: Feed, mut cancellations: Feed, stop: Stop) {
-        stop.0.requests.lock().feed = Some(requests);
+    pub(super) async fn run(self, mut cancellations: Feed, stop: Stop) {
         let mut drained = false;
         loop {
             tokio::select! {
@@ -178,6 +177,11 @@ impl Serving {
 // === impl Stop ===
 
 impl Stop {
+    /// Where requests come from.
+    pub(super) fn begin(&self, requests: Feed) {
+        self.0.requests.lock().feed = Some(requests);
+    }
+
     /// Takes no more requests; what has come is answered.
     pub(super) fn stop(&self) {
         self.drain();

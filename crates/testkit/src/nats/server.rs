@@ -12,6 +12,10 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use super::raw::RawNats;
 use crate::wait::eventually;
@@ -27,6 +31,7 @@ const ATTEMPTS: u32 = 5;
 pub struct NatsServer {
     name: String,
     port: u16,
+    monitoring: u16,
     folder: PathBuf,
     // A lock, so that a server that others use can be killed and restarted.
     child: Mutex<Option<Child>>,
@@ -79,11 +84,13 @@ impl NatsServer {
             std::process::id()
         ));
         fs::create_dir_all(&folder).expect("a folder for tests");
-        let config = config(name, port, &folder, routes.as_ref());
+        let monitoring = free_port();
+        let config = config(name, [port, monitoring], &folder, routes.as_ref());
         fs::write(folder.join("nats.conf"), config + more).expect("a file for tests");
         let server = Self {
             name: name.to_owned(),
             port,
+            monitoring,
             folder,
             child: Mutex::new(None),
         };
@@ -132,6 +139,22 @@ impl NatsServer {
     /// Has it ask its clients to leave (`SIGUSR2`).
     pub fn lame_duck(&self) {
         self.signal(Signal::USR2);
+    }
+
+    /// How many clients are connected to it.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub async fn clients(&self) -> u64 {
+        let address = format!("127.0.0.1:{}", self.monitoring);
+        let mut stream = TcpStream::connect(address).await.expect("is there");
+        let request = b"GET /varz HTTP/1.0\r\n\r\n";
+        stream.write_all(request).await.expect("is there");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("text");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
+        let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        body["connections"].as_u64().expect("a number")
     }
 
     /// Waits until JetStream answers, which in a cluster takes an election.
@@ -220,12 +243,18 @@ pub(super) fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
-fn config(name: &str, port: u16, folder: &Path, routes: Option<&Routes>) -> String {
+fn config(
+    name: &str,
+    [port, monitoring]: [u16; 2],
+    folder: &Path,
+    routes: Option<&Routes>,
+) -> String {
     let store = folder.join("store");
     let mut config = format!(
         "server_name: {name}\nlisten: \"127.0.0.1:{port}\"\n\
+         http: \"127.0.0.1:{monitoring}\"\n\
          jetstream {{ store_dir: {store:?}, max_memory_store: 256MB, max_file_store: 2GB }}\n\
-         lame_duck_duration: \"30s\"\nlame_duck_grace_period: \"1s\"\n"
+         lame_duck_duration: \"300s\"\nlame_duck_grace_period: \"1s\"\n"
     );
     if let Some(routes) = routes {
         let urls: Vec<_> = routes
