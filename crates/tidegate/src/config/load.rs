@@ -102,10 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_may_not_stand_twice() {
-        let error =
-            parse("[[namespace]]\nname = \"a\"\n[[namespace]]\nname = \"a\"\n").expect_err("twice");
-        assert!(error.to_string().starts_with("namespace.a"), "{error}");
+    fn a_namespace_may_not_stand_twice_whatever_its_case() {
+        for other in ["a", "A"] {
+            let text = format!("[[namespace]]\nname = \"a\"\n[[namespace]]\nname = \"{other}\"\n");
+            let error = parse(&text).expect_err("twice");
+            let place = format!("namespace.{other}");
+            assert!(error.to_string().starts_with(&place), "{error}");
+        }
     }
 
     #[test]

@@ -56,17 +56,15 @@ fn gateway(gateway: &GatewayConfig) -> Result<(), ConfigError> {
     }
 }
 
-fn namespace<'a>(
-    entry: &'a NamespaceConfig,
-    names: &mut HashSet<&'a str>,
-) -> Result<(), ConfigError> {
+fn namespace(entry: &NamespaceConfig, names: &mut HashSet<String>) -> Result<(), ConfigError> {
     let key = format!("namespace.{}", entry.name);
     let one_token = !entry.name.contains('.');
     if !one_token || Channel::parse(&entry.name, MAX_CHANNEL_BYTES).is_err() {
         return nonsense(&key, "a name is one token of letters, digits, _ and -");
     }
-    if !names.insert(&entry.name) {
-        return nonsense(&key, "is there twice");
+    // Names of streams are in capitals: two of these would share one log.
+    if !names.insert(entry.name.to_ascii_lowercase()) {
+        return nonsense(&key, "is there twice, or in other letter case");
     }
     match entry.history {
         Some(history) if history.messages == 0 || history.age.is_zero() => nonsense(
