@@ -6,6 +6,7 @@
 //! expected and what came instead. Every wait ends after [`DEADLINE`].
 
 mod client;
+mod cluster;
 mod dial;
 mod events;
 mod expect;
@@ -16,6 +17,7 @@ mod tokens;
 mod wait;
 
 pub use client::{Close, Frame, RawClient};
+pub use cluster::{Cluster, Layout};
 pub use dial::{Dial, HttpAnswer};
 pub use events::{
     ack, cancel, hello, hello_again, ping, publish, request, request_within, subscribe,

@@ -13,10 +13,10 @@ use anyhow::{Context, Result};
 use auth::Verifier;
 use bus::Bus;
 use control::{Control, ControlDeps, Directory};
-use edge::Edge;
+use edge::{Drain, Edge};
 use lifecycle::{DrainOutcome, Scope};
 use registry::{Reader, Registrar};
-use telemetry::{Admin, Health, Metrics};
+use telemetry::{Admin, Condition, Health, Metrics};
 use wire::GatewayId;
 
 use crate::config::Config;
@@ -48,6 +48,7 @@ pub struct Node {
     bus: Arc<dyn Bus>,
     stop_deadline: Duration,
     gateway: Option<GatewayId>,
+    drain: Option<Drain>,
     client_url: Option<String>,
     grpc: Option<SocketAddr>,
     admin: SocketAddr,
@@ -99,6 +100,7 @@ impl Node {
         let health = Health::default();
         let started = health.register("started");
         let reachable = health.register("bus");
+        let serving = role.has_gateway().then(|| health.register("serving"));
         let admin = Admin::bind(config.admin.listen, metrics.clone(), health.clone()).await?;
         let admin_address = admin.local_addr();
         scope.spawn_cancellable("metrics-upkeep", metrics.upkeep());
@@ -115,6 +117,7 @@ impl Node {
             bus,
             stop_deadline: config.gateway.close_timeout + STOP_MARGIN,
             gateway: None,
+            drain: None,
             client_url: None,
             grpc: None,
             admin: admin_address,
@@ -122,7 +125,7 @@ impl Node {
             carrier: carrier.clone(),
         };
         if role.has_gateway() {
-            node.add_gateway(config, role)?;
+            node.add_gateway(config, role, serving)?;
         }
         if role.has_control() {
             node.add_control(config, role).await?;
@@ -131,7 +134,12 @@ impl Node {
         Ok(node)
     }
 
-    fn add_gateway(&mut self, config: &Config, role: Role) -> Result<()> {
+    fn add_gateway(
+        &mut self,
+        config: &Config,
+        role: Role,
+        serving: Option<Condition>,
+    ) -> Result<()> {
         let mut edge = config.edge()?;
         if role == Role::Gateway {
             edge.gateway = process_name(&edge.gateway);
@@ -150,7 +158,16 @@ impl Node {
         let edge = Edge::bind(edge, self.bus.clone(), verifier, registrar)?;
         self.client_url = Some(edge.url());
         self.gateway = Some(gateway);
-        edge.start(&self.scope)?;
+        let drain = edge.start(&self.scope)?;
+        if let Some(serving) = serving {
+            serving.set_ready();
+            let begun = drain.clone();
+            self.scope.spawn_cancellable("readiness", async move {
+                begun.begun().await;
+                serving.set_unready("draining");
+            });
+        }
+        self.drain = Some(drain);
         Ok(())
     }
 
@@ -199,6 +216,24 @@ impl Node {
     /// Owns everything that runs; cancelled when a part fails.
     pub fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// Resolves once the gateway's drain has begun, whoever wanted it; never
+    /// without a gateway.
+    pub async fn drain_begun(&self) {
+        match &self.drain {
+            Some(drain) => drain.begun().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Moves the gateway's clients elsewhere, as configured, and returns when
+    /// none is left. Without a gateway there is nothing to do.
+    pub async fn drain(&self) {
+        if let Some(drain) = &self.drain {
+            drain.begin();
+            drain.ended().await;
+        }
     }
 
     /// Closes every connection in order and ends all tasks, within a deadline.

@@ -32,10 +32,15 @@ pub async fn run(role: Role, config: Option<&Path>, json: bool) -> Result<()> {
     announce(&node, role, json)?;
     tokio::select! {
         signal = signals.next() => tracing::info!(%signal, "draining"),
+        () = node.drain_begun() => tracing::info!("draining: the control plane asked for it"),
         () = node.scope().cancelled() => tracing::error!("a part of the process failed"),
     }
+    let end = async {
+        node.drain().await;
+        node.stop().await
+    };
     tokio::select! {
-        ended = node.stop() => ended,
+        ended = end => ended,
         signal = signals.next() => bail!("{signal} again: ended without draining"),
     }
 }

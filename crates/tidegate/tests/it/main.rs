@@ -1,4 +1,5 @@
 //! The binary as its users meet it.
 
 mod cli;
+mod cluster;
 mod dev_process;

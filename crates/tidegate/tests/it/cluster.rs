@@ -1,0 +1,124 @@
+//! Clusters of real processes on real nats-servers.
+
+mod deaths;
+mod drains;
+mod outages;
+mod together;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use client::{Client, Subscription};
+use control::client::{ConnectionServiceClient, PublishServiceClient, SendServiceClient};
+use testkit::{Cluster, Layout, within};
+use tonic::transport::Channel;
+use wire::control::{NewPublication, PublishRequest};
+
+/// Namespaces with and without a log, and a route.
+const CONFIG: &str = r#"
+[gateway]
+drain = { settle = "200ms", rate = 400, window = "15s" }
+
+[[namespace]]
+name = "live"
+publish = "anyone"
+subscribe = "anyone"
+
+[[namespace]]
+name = "room"
+fanout = "namespace"
+publish = "anyone"
+subscribe = "anyone"
+
+[[namespace]]
+name = "log"
+history = { messages = 1000, age = "10m" }
+publish = "anyone"
+subscribe = "anyone"
+
+[[route]]
+name = "shop.buy"
+deadline = "5s"
+"#;
+
+/// A cluster with the usual configuration.
+async fn cluster(nats: usize, gateways: &[&str], controls: &[&str]) -> Cluster {
+    Cluster::start(Layout {
+        binary: env!("CARGO_BIN_EXE_tidegate"),
+        nats,
+        gateways,
+        controls,
+        config: CONFIG,
+    })
+    .await
+}
+
+/// A connected client of one gateway.
+async fn connect(cluster: &Cluster, gateway: &str, user: &str) -> Client {
+    let builder = Client::builder(&cluster.client_url(gateway)).token(cluster.tokens.token(user));
+    within("the client connects", builder.connect())
+        .await
+        .expect("connects")
+}
+
+async fn subscribe(client: &Client, channel: &str) -> Subscription {
+    within("subscribed", client.subscribe(channel))
+        .await
+        .expect("subscribes")
+}
+
+/// The next publication's payload.
+async fn next(subscription: &mut Subscription) -> Bytes {
+    within("a publication", subscription.next_publication())
+        .await
+        .expect("still subscribed")
+        .payload
+}
+
+async fn grpc(cluster: &Cluster, control: &str) -> Channel {
+    control::client::connect(&cluster.grpc_url(control))
+        .await
+        .expect("the control plane listens")
+}
+
+/// Publishes by a control plane.
+async fn publish(
+    channel: &Channel,
+    to: &str,
+    payload: impl Into<Bytes>,
+) -> Result<u64, tonic::Status> {
+    let publication = NewPublication {
+        channel: to.to_owned(),
+        payload: payload.into(),
+        ..NewPublication::default()
+    };
+    let mut request = tonic::Request::new(PublishRequest {
+        publication: Some(publication),
+    });
+    request.set_timeout(Duration::from_secs(10));
+    let mut publisher = PublishServiceClient::new(channel.clone());
+    Ok(publisher.publish(request).await?.into_inner().offset)
+}
+
+fn sending(channel: &Channel) -> SendServiceClient<Channel> {
+    SendServiceClient::new(channel.clone())
+}
+
+fn connections(channel: &Channel) -> ConnectionServiceClient<Channel> {
+    ConnectionServiceClient::new(channel.clone())
+}
+
+/// Clients of tests under load; `TIDEGATE_TEST_CLIENTS` for more.
+fn clients() -> usize {
+    let told = std::env::var("TIDEGATE_TEST_CLIENTS").ok();
+    told.and_then(|count| count.parse().ok()).unwrap_or(120)
+}
+
+/// For what takes long by design: a drain.
+async fn within_a_minute<F: Future>(what: &str, future: F) -> F::Output {
+    let limit = Duration::from_secs(60);
+    match tokio::time::timeout(limit, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("waited {limit:?} in vain for {what}"),
+    }
+}
