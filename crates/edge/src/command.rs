@@ -13,7 +13,7 @@ use std::{
 use bus::{Handler, Incoming, Responder};
 use prost::Message;
 use wire::{
-    Channel, ConnectionId,
+    Channel, CloseCause, ConnectionId,
     gateway::{
         self, CommandReply, Disconnect, Draining, GatewayStatus, Target, command::Command,
         command_reply::Reply, target,
@@ -134,6 +134,8 @@ impl CommandHandler {
 fn check_close_code(disconnect: &Disconnect) -> Result<(), &'static str> {
     match (disconnect.close_code, disconnect.may_reconnect) {
         (0, _) | (4050..=4099, false) | (4150..=4199, true) => Ok(()),
+        // Between gateways.
+        (code, false) if code == u32::from(CloseCause::UserLimit.code()) => Ok(()),
         _ => Err("the close code must be 4050 to 4099, or 4150 to 4199 with may_reconnect"),
     }
 }

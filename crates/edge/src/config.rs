@@ -10,7 +10,7 @@ use wire::{
     websocket::ReaderLimits,
 };
 
-use crate::{drain::DrainPlan, namespace::Policies};
+use crate::{drain::DrainPlan, namespace::Policies, user_limit::UserLimit};
 
 /// Settings of one gateway.
 #[derive(Debug)]
@@ -54,6 +54,9 @@ pub struct EdgeConfig {
     pub tickets: Arc<TicketKeys>,
     /// Namespaces and routes.
     pub policies: Policies,
+    /// Connections of one user in the whole cluster; absent: any number. It
+    /// needs a registrar.
+    pub user_limit: Option<UserLimit>,
     /// Serve `/v1/echo`, which sends every WebSocket message back. For
     /// conformance suites only.
     pub echo: bool,

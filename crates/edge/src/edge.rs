@@ -17,6 +17,7 @@ use lifecycle::Scope;
 use registry::Registrar;
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
+use wire::UserId;
 
 use crate::{
     clock::unix_ms,
@@ -30,6 +31,7 @@ use crate::{
     metrics::Metrics,
     route::Route,
     shard::Seat,
+    user_limit,
 };
 
 /// Refusals under way at most, however large the reserve is.
@@ -39,6 +41,9 @@ const MAX_REFUSALS: usize = 1024;
 /// the gateway's own.
 const REGISTRY_LIMIT: Duration = Duration::from_secs(2);
 
+/// Users that may wait for their connections to be counted.
+const MAX_LOOKS: usize = 1 << 20;
+
 /// A gateway with its port bound and its shards made, not yet serving.
 pub struct Edge {
     gateway: Arc<Gateway>,
@@ -46,6 +51,7 @@ pub struct Edge {
     seats: Vec<Seat>,
     address: SocketAddr,
     commands: SubscriptionToken,
+    looked_at: Option<mpsc::Receiver<UserId>>,
 }
 
 /// Why an edge could not be made.
@@ -107,6 +113,10 @@ impl Edge {
             .min(descriptor_budget(config.reserved_descriptors));
         let routes = config.policies.routes.iter();
         let routes = routes.map(|(name, policy)| (name.clone(), Route::new(name, policy.clone())));
+        let (user_looks, looked_at) = match config.user_limit {
+            Some(_) => Some(mpsc::channel(connection_limit.clamp(1, MAX_LOOKS))).unzip(),
+            None => (None, None),
+        };
         let gateway = Arc::new(Gateway {
             routes: routes.collect(),
             fanout: Fanout::new(bus.clone(), mailboxes.clone()),
@@ -125,6 +135,7 @@ impl Edge {
             bus,
             verifier,
             registrar,
+            user_looks,
             config,
         });
         let subject = Subject::of_gateway(&gateway.config.gateway);
@@ -137,6 +148,7 @@ impl Edge {
             seats,
             address,
             commands,
+            looked_at,
         })
     }
 
@@ -176,6 +188,10 @@ impl Edge {
             let gateway = self.gateway.clone();
             let run = async move { registrar.run(|| gateway.announce()).await };
             scope.spawn("registrar", run);
+        }
+        if let (Some(limit), Some(users)) = (self.gateway.config.user_limit, self.looked_at) {
+            let enforce = user_limit::enforce(self.gateway.clone(), limit, users);
+            scope.spawn_cancellable("user-limit", enforce);
         }
         let gateway = self.gateway.clone();
         scope.spawn_cancellable("edge-bus", async move { gateway.follow_bus().await });

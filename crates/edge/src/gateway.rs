@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     config::EdgeConfig, drain::Drain, fanout::Fanout, mailbox::Mailbox, metrics::Metrics,
-    route::Route, shard::Mail,
+    route::Route, shard::Mail, user_limit::Looks,
 };
 
 /// Shared by the front and the shards; nothing in it is on the path of a
@@ -25,6 +25,8 @@ pub(crate) struct Gateway {
     pub(crate) config: EdgeConfig,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) verifier: Arc<Verifier>,
+    /// Whose connections are to be counted; absent: there is no limit.
+    pub(crate) user_looks: Option<Looks>,
     /// Tells the cluster who is connected; absent: nobody asks.
     pub(crate) registrar: Option<Arc<Registrar>>,
     pub(crate) fanout: Arc<Fanout>,

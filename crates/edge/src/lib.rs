@@ -20,8 +20,10 @@ mod namespace;
 mod route;
 mod shard;
 mod trace;
+mod user_limit;
 
 pub use config::{EdgeConfig, SessionLimits};
 pub use drain::{Drain, DrainPlan, DrainStage};
 pub use edge::{Edge, EdgeError};
 pub use namespace::{Access, BreakerPolicy, NamespacePolicy, Policies, RoutePolicy};
+pub use user_limit::{UserLimit, WhenFull};

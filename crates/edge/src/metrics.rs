@@ -21,6 +21,8 @@
 //! | `tidegate_edge_deliveries_total` | `shard` | publications put into outboxes |
 //! | `tidegate_edge_dropped_total` | `shard`, `reason` | publications withheld: `slow_connection`, `gateway_overloaded` |
 //! | `tidegate_edge_bus_gaps_total` | `shard` | gaps told to listeners because the bus lost publications of a channel |
+//! | `tidegate_edge_user_limit_closed_total` | | connections told to go because their user had too many |
+//! | `tidegate_edge_user_limit_failures_total` | | users whose connections could not be counted |
 //! | `tidegate_edge_outbox_bytes` | `shard` | bytes waiting in outboxes |
 //! | `tidegate_edge_draining` | | 1 from the beginning of the drain |
 //! | `tidegate_edge_migrations_total` | `outcome` | clients in a drain: `asked` to move, `closed` in their slot because they can't move, `left` at the end of the window |

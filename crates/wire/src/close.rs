@@ -97,6 +97,8 @@ catalogue! {
     Revoked = 4008, "revoked", Stay, Upstream, "access was revoked";
     /// A newer connection of the same session took over.
     SessionReplaced = 4009, "session_replaced", Stay, Peer, "a newer connection of this session took over";
+    /// The user has more connections than allowed, and this one is to go.
+    UserLimit = 4010, "user_limit", Stay, Peer, "the user has too many connections";
     /// The link was silent for two heartbeats.
     IdleTimeout = 4100, "idle_timeout", Reconnect, Peer, "the link was silent for too long";
     /// The outbox overflowed under the policy `disconnect`.

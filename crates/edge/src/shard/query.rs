@@ -39,8 +39,10 @@ impl Shard {
 
     fn disconnect(&mut self, disconnect: &Disconnect) -> Answer {
         let slots = self.targets(disconnect.target.as_ref());
+        let limited = u32::from(CloseCause::UserLimit.code());
         let cause = match disconnect.may_reconnect {
             true => CloseCause::ReconnectRequested,
+            false if disconnect.close_code == limited => CloseCause::UserLimit,
             false => CloseCause::DisconnectedByServer,
         };
         let message = match &*disconnect.reason {

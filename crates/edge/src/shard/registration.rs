@@ -1,6 +1,6 @@
 //! Tells the cluster who is connected here.
 
-use registry::ConnectionRecord;
+use registry::{ConnectionRecord, Written};
 use wire::{CloseCause, gateway::RegisteredConnection};
 
 use super::{Core, Shard, connection::Connection};
@@ -25,8 +25,16 @@ impl Core {
         if let Some(registrar) = &self.gateway.registrar
             && let Some(record) = self.record(slot, connection)
         {
-            registrar.opened(record, None);
+            registrar.opened(record, self.look_at(connection));
         }
+    }
+
+    /// Has the user's connections counted, if there is a limit.
+    fn look_at(&self, connection: &Connection) -> Option<Written> {
+        let looks = self.gateway.user_looks.clone()?;
+        let user = connection.profile.identity.as_ref()?.user.clone();
+        // There is room for every connection that may be open.
+        Some(Box::new(move || drop(looks.try_send(user))))
     }
 
     /// The connection ended; nothing happens if it was never established.

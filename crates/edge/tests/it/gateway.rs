@@ -12,12 +12,12 @@ use edge::{Access, Edge, EdgeConfig, NamespacePolicy, Policies, RoutePolicy, Ses
 use hub::{DeliveryPolicy, OutboxLimits, Overflow};
 use lifecycle::{DrainOutcome, Scope};
 use prost::Message;
-use registry::Registrar;
+use registry::{ConnectionRecord, Registrar};
 use testkit::{DEADLINE, Dial, RawClient, Tokens, publish};
 use wire::{
-    Channel, GatewayId, Subprotocol,
+    Channel, ConnectionId, GatewayId, SessionId, Subprotocol, UserId,
     client::{Accepted, server_event::Event},
-    gateway::{Command, CommandReply, command, command_reply::Reply},
+    gateway::{Command, CommandReply, RegisteredConnection, command, command_reply::Reply},
     websocket::ReaderLimits,
 };
 
@@ -93,6 +93,40 @@ impl Site {
         let id = config.gateway.clone();
         let registrar = Registrar::new(self.bus.clone(), id, "test", 0);
         self.start(config, self.bus.clone(), Some(Arc::new(registrar)))
+    }
+
+    /// Registers a connection of a gateway that is not there.
+    pub(crate) async fn leave_behind(&self, gateway: &str, user: &str) {
+        let id = ConnectionId {
+            gateway: GatewayId::new(gateway).expect("valid"),
+            shard: 0,
+            slot: 0,
+            generation: 1,
+        };
+        let record = ConnectionRecord {
+            id: id.clone(),
+            session: SessionId(7),
+            user: UserId::new(user).expect("valid"),
+            entry: RegisteredConnection {
+                connection_id: id.to_string(),
+                session_id: SessionId(7).to_string(),
+                user: user.to_owned(),
+                connected_at_ms: 1,
+                ..RegisteredConnection::default()
+            },
+        };
+        let registrar = Registrar::new(self.bus.clone(), id.gateway, "test", 0);
+        let (done, written) = tokio::sync::oneshot::channel();
+        registrar.opened(
+            record,
+            Some(Box::new(move || {
+                let _ = done.send(());
+            })),
+        );
+        tokio::select! {
+            () = registrar.run(|| {}) => {}
+            written = written => written.expect("it is written"),
+        }
     }
 
     fn start(
@@ -292,6 +326,7 @@ fn config() -> EdgeConfig {
         },
         tickets: Arc::new(TicketKeys::random()),
         policies: policies(),
+        user_limit: None,
         echo: false,
     }
 }

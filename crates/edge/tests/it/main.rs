@@ -15,4 +15,5 @@ mod regressions;
 mod requests;
 mod routes;
 mod tickets;
+mod user_limit;
 mod websocket;

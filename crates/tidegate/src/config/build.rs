@@ -70,6 +70,7 @@ impl Config {
             },
             tickets: Arc::new(self.auth.tickets()?),
             policies: self.policies(),
+            user_limit: None,
             echo: gateway.echo,
         })
     }
