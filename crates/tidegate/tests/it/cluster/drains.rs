@@ -117,7 +117,7 @@ async fn a_rolling_restart_loses_nothing_for_clients_that_overlap() {
         within("subscribed", told).await.expect("subscribed");
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let publisher = tokio::spawn(publish_until(control, stop.clone()));
+    let publisher = scope.spawn("publisher", publish_until(control, stop.clone()));
 
     for gateway in GATEWAYS {
         let process = cluster.take(gateway);
@@ -152,8 +152,8 @@ async fn a_rolling_restart_loses_nothing_for_clients_that_overlap() {
 
 /// The first place where the numbers do not follow each other.
 fn broken(numbers: &[u64]) -> Option<(u64, u64)> {
-    let pairs = numbers.windows(2).map(|pair| (pair[0], pair[1]));
-    pairs.filter(|(first, second)| *second != first + 1).next()
+    let mut pairs = numbers.windows(2).map(|pair| (pair[0], pair[1]));
+    pairs.find(|(first, second)| *second != first + 1)
 }
 
 /// Makes a gateway known to the balancer.
