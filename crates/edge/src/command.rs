@@ -4,11 +4,7 @@
 mod answer;
 mod query;
 
-use std::{
-    ops::Range,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use bus::{Handler, Incoming, Responder};
 use prost::Message;
@@ -21,7 +17,7 @@ use wire::{
 };
 
 pub(crate) use self::{answer::Answer, query::Query};
-use crate::{gateway::Gateway, shard::Mail};
+use crate::{drain::DrainStage, gateway::Gateway, shard::Mail};
 
 /// Serves the gateway's subject.
 pub(crate) struct CommandHandler(pub(crate) Arc<Gateway>);
@@ -112,16 +108,15 @@ impl CommandHandler {
 
     fn drain(&self) -> Reply {
         self.0.drain.begin();
-        Reply::Draining(Draining {
-            connections: self.0.connections_held() as u64,
-        })
+        let connections = self.0.connections_held() as u64;
+        Reply::Draining(Draining { connections })
     }
 
     fn status(&self) -> Reply {
         let gateway = &self.0;
         Reply::GatewayStatus(GatewayStatus {
             connections: gateway.connections_held() as u64,
-            draining: gateway.draining.load(Ordering::Relaxed),
+            draining: gateway.drain.stage() != DrainStage::Serving,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at_ms: gateway.started_at_ms,
             channels: gateway.fanout.channels() as u64,

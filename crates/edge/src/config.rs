@@ -48,10 +48,10 @@ pub struct EdgeConfig {
     pub outbox: OutboxLimits,
     /// Limits told to clients in Welcome.
     pub session: SessionLimits,
-    /// How it goes away.
-    pub drain: DrainPlan,
     /// Seals and opens session tickets; the same keys at all gateways.
     pub tickets: Arc<TicketKeys>,
+    /// How the gateway goes away.
+    pub drain: DrainPlan,
     /// Namespaces and routes.
     pub policies: Policies,
     /// Connections of one user in the whole cluster; absent: any number. It

@@ -1,261 +1,268 @@
-//! The drain: a gateway's planned end, one sequence in order, each step with a
-//! deadline.
+//! The planned end of a gateway: every connection moves elsewhere, and nothing is
+//! lost.
 //!
-//! ```text
-//! Serving --begin--> Settling --settle--> Moving --nobody left, or window--> Closing --> Ended
-//! ```
-//!
-//! *Settling*: not ready, still accepting, so that load balancers that have not
-//! noticed yet do no harm. *Moving*: new connections are refused, and those held
-//! are asked to move, `rate` a second over all shards; a client that can't move
-//! is closed in its slot with a cause that lets it resume. *Closing*: whoever is
-//! left is closed, and told when to come back, spread at the same rate.
-//!
-//! The rate is a ceiling: with more connections than `rate` × `window` the rest is
-//! left for the closing.
+//! [`Sequence::run`] is all of it, in order and with deadlines. It ends when the
+//! last shard has ended, `settle + window + close_timeout` after its start at the
+//! latest, and the registry knows.
 
-use std::{sync::atomic::Ordering, time::Duration};
+mod pace;
 
-use metrics::{counter, gauge};
-use tokio::{
-    sync::watch,
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
+use bus::SubscriptionToken;
+use lifecycle::Scope;
+use metrics::{Gauge, gauge};
+use parking_lot::Mutex;
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::{sleep, timeout},
+};
+
+use self::pace::Pace;
+pub(crate) use self::pace::STEP;
 use crate::{gateway::Gateway, shard::Mail};
 
-/// How often connections are asked to move.
-pub(crate) const TICK: Duration = Duration::from_millis(50);
+/// How long the last connections' ends may take to reach the registry, and then
+/// the gateway's own.
+const REGISTRY_LIMIT: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether everybody has gone.
-const LOOK: Duration = Duration::from_millis(10);
-
-/// How a gateway goes away.
-#[derive(Clone, Copy, Debug)]
+/// How a gateway drains.
+///
+/// `rate` is a ceiling that holds whatever happens: of more connections than
+/// `rate × window` the rest is closed at the end of the window, each told to come
+/// back at a time of its own, so that they return at this rate, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainPlan {
-    /// From the beginning until the first client is asked to move.
+    /// From "not ready" until connections are refused and moved: load balancers
+    /// may take so long to see it, and send clients meanwhile.
     pub settle: Duration,
-    /// Clients asked to move in a second, at least 1.
+    /// Connections per second that the rest of the fleet can take; at least 1.
     pub rate: u32,
-    /// From the first client asked until who is left is closed. Zero: everybody
-    /// is closed at once.
+    /// From the first connection that is asked to move until what is left is
+    /// closed. Zero: none is asked.
     pub window: Duration,
 }
 
-/// Where a drain stands.
+/// Where a gateway stands; it only goes forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DrainStage {
-    /// It has not begun.
+    /// Serves.
     Serving,
-    /// Load balancers are to notice.
+    /// Serves, but should not be sent clients: not ready.
     Settling,
-    /// Clients move.
+    /// Refuses connections and sends away those it has.
     Moving,
-    /// Who is left is closed.
+    /// Closes what is left.
     Closing,
-    /// No connection is left.
+    /// Holds no connection and no port.
     Ended,
 }
 
-/// A handle to the drain of a running edge. Cheap to clone.
+/// A handle to a gateway's drain; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Drain(watch::Sender<DrainStage>);
+pub struct Drain(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    plan: DrainPlan,
+    stage: watch::Sender<DrainStage>,
+    // A lock: shards take it once in a while to ask how many may go.
+    pace: Mutex<Pace>,
+    /// Wakes the sequence, which looks whether it may go on.
+    progress: Notify,
+    metrics: Metrics,
+}
+
+struct Metrics {
+    stage: Gauge,
+    duration: Gauge,
+}
+
+/// What the end of a gateway takes.
+pub(crate) struct Sequence {
+    pub(crate) gateway: Arc<Gateway>,
+    /// The control plane's way in.
+    pub(crate) commands: SubscriptionToken,
+    /// Owns the gateway; cancelling it cuts everything short.
+    pub(crate) scope: Scope,
+    /// Owns the listener and the handshakes.
+    pub(crate) front: Scope,
+    /// Has nothing more to wait for when the last shard is gone.
+    pub(crate) ended: mpsc::Receiver<Infallible>,
+}
 
 // === impl DrainPlan ===
 
 impl Default for DrainPlan {
-    /// Everybody is closed at once.
     fn default() -> Self {
+        // Balancers probe every few seconds; a fleet of a few gateways takes 500
+        // connections a second at a few percent of its cores.
         Self {
-            settle: Duration::ZERO,
+            settle: Duration::from_secs(5),
             rate: 500,
-            window: Duration::ZERO,
+            window: Duration::from_secs(60),
         }
-    }
-}
-
-impl DrainPlan {
-    /// How many may have been asked after `elapsed`.
-    fn allowance(&self, elapsed: Duration) -> u64 {
-        let asked = u128::from(self.rate) * elapsed.as_micros() / 1_000_000;
-        u64::try_from(asked).unwrap_or(u64::MAX)
-    }
-
-    /// Over how long `left` connections come back at the same rate.
-    fn spread(&self, left: usize) -> Duration {
-        Duration::from_secs_f64(left as f64 / f64::from(self.rate.max(1)))
     }
 }
 
 // === impl Drain ===
 
 impl Drain {
-    pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(DrainStage::Serving))
+    pub(crate) fn new(plan: DrainPlan) -> Self {
+        Self(Arc::new(Shared {
+            plan,
+            stage: watch::Sender::new(DrainStage::Serving),
+            pace: Mutex::new(Pace::new(plan.rate)),
+            progress: Notify::new(),
+            metrics: Metrics {
+                stage: gauge!("tidegate_edge_drain_stage"),
+                duration: gauge!("tidegate_edge_drain_duration_seconds"),
+            },
+        }))
     }
 
-    /// Begins the drain; does nothing if it has begun.
+    /// Begins the drain, and does not wait. Repeating it changes nothing.
     pub fn begin(&self) {
-        self.advance(DrainStage::Settling);
+        self.enter(DrainStage::Settling);
     }
 
-    /// Where it stands.
+    /// Where the gateway stands now.
     pub fn stage(&self) -> DrainStage {
-        *self.0.borrow()
+        *self.0.stage.borrow()
     }
 
-    /// Resolves once it has begun, whoever wanted it. Cancel-safe.
+    /// Follows the stages; ready is a gateway while it is
+    /// [`DrainStage::Serving`].
+    pub fn watch(&self) -> watch::Receiver<DrainStage> {
+        self.0.stage.subscribe()
+    }
+
+    /// Resolves once the drain has begun, whoever began it. Cancel-safe.
     pub async fn begun(&self) {
         self.reached(DrainStage::Settling).await;
     }
 
-    /// Resolves once no connection is left. Cancel-safe.
+    /// Resolves once the gateway holds nothing any more: its process may exit.
+    /// Cancel-safe.
     pub async fn ended(&self) {
         self.reached(DrainStage::Ended).await;
     }
 
     async fn reached(&self, stage: DrainStage) {
-        let mut stages = self.0.subscribe();
-        // The sender lives as long as we do.
-        let _ = stages.wait_for(|now| *now >= stage).await;
+        let mut now = self.watch();
+        // We hold the sender, so it is there.
+        let _ = now.wait_for(|now| *now >= stage).await;
     }
 
-    /// Stages never go back.
-    fn advance(&self, stage: DrainStage) {
-        self.0.send_if_modified(|now| {
-            let further = stage > *now;
-            if further {
-                *now = stage;
+    fn enter(&self, next: DrainStage) {
+        self.0.stage.send_if_modified(|stage| {
+            let forward = *stage < next;
+            if forward {
+                *stage = next;
+                self.0.metrics.stage.set(f64::from(next as u8));
             }
-            further
+            forward
         });
     }
-}
 
-/// Runs the whole sequence once it is begun. With `at_once` resolved the rest is
-/// cut short: everybody is closed.
-pub(crate) async fn run(gateway: &Gateway, at_once: impl Future<Output = ()>) {
-    let drain = &gateway.drain;
-    let orderly = async {
-        drain.begun().await;
-        settle(gateway).await;
-        move_everybody(gateway).await;
-    };
-    tokio::select! {
-        () = orderly => {}
-        () = at_once => {}
+    /// Whether new connections are to be refused.
+    pub(crate) fn refuses(&self) -> bool {
+        self.stage() >= DrainStage::Moving
     }
-    gateway.draining.store(true, Ordering::Relaxed);
-    gateway.refusing.store(true, Ordering::Relaxed);
-    close_the_rest(gateway).await;
-    drain.advance(DrainStage::Ended);
-}
 
-async fn settle(gateway: &Gateway) {
-    gateway.draining.store(true, Ordering::Relaxed);
-    gauge!("tidegate_edge_draining").set(1.0);
-    if let Some(registrar) = &gateway.registrar {
-        registrar.set_draining();
+    /// How many of `wanted` connections may be sent away now.
+    pub(crate) fn grant(&self, since_first: Duration, wanted: usize) -> usize {
+        self.0.pace.lock().grant(since_first, wanted)
     }
-    tracing::info!(connections = gateway.connections_held(), "draining");
-    sleep(gateway.config.drain.settle).await;
-    gateway.refusing.store(true, Ordering::Relaxed);
-}
 
-/// Asks everybody to move, at the plan's rate, until nobody is left or the window
-/// ends.
-async fn move_everybody(gateway: &Gateway) {
-    let plan = &gateway.config.drain;
-    if plan.window.is_zero() {
-        return;
+    /// When the next connection that was not sent away may come back.
+    pub(crate) fn next_return(&self) -> Duration {
+        self.0.pace.lock().next_return()
     }
-    gateway.drain.advance(DrainStage::Moving);
-    let start = Instant::now();
-    let asking = async {
-        let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut issued = 0;
-        while gateway.connections_held() > 0 {
-            ticks.tick().await;
-            let elapsed = start.elapsed();
-            let allowed = plan.allowance(elapsed);
-            // What nobody took is not saved up: that would break the ceiling
-            // later.
-            gateway
-                .migrations
-                .store(allowed - issued, Ordering::Release);
-            issued = allowed;
-            let left = plan.window.saturating_sub(elapsed);
-            for shard in &gateway.shards {
-                shard.mailbox.push(Mail::Migrate { left });
-            }
+
+    /// A connection has gone.
+    pub(crate) fn note_progress(&self) {
+        self.0.progress.notify_one();
+    }
+
+    /// Waits until `done` holds, looking again with each progress noted.
+    async fn until(&self, done: impl Fn() -> bool) {
+        while !done() {
+            self.0.progress.notified().await;
         }
-    };
-    let late = timeout(plan.window, asking).await.is_err();
-    gateway.migrations.store(0, Ordering::Release);
-    if late {
-        let left = gateway.connections_held();
-        counter!("tidegate_edge_migrations_total", "outcome" => "left").increment(left as u64);
-        tracing::warn!(left, "the drain's window ended before everybody had moved");
     }
 }
 
-/// Closes whoever is left, and waits until the sockets are gone.
-async fn close_the_rest(gateway: &Gateway) {
-    gateway.drain.advance(DrainStage::Closing);
-    let left = gateway.connections_held();
-    let spread = match gateway.config.drain.window {
-        Duration::ZERO => Duration::ZERO,
-        _ => gateway.config.drain.spread(left),
-    };
-    for shard in &gateway.shards {
-        shard.mailbox.push(Mail::Drain { spread });
+// === impl Metrics ===
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
     }
-    let gone = async {
-        while gateway.connections_held() > 0 {
-            sleep(LOOK).await;
-        }
-    };
-    // Shards drop what does not close in time; a handshake under way may be
-    // left, which ends with its scope.
-    let _ = timeout(gateway.config.close_timeout + TICK * 2, gone).await;
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+// === impl Sequence ===
 
-    #[test]
-    fn no_more_are_asked_than_the_rate_allows() {
-        let plan = DrainPlan {
-            rate: 400,
-            ..DrainPlan::default()
-        };
-        let mut asked = 0;
-        for tick in 0..=100 {
-            let allowed = plan.allowance(TICK * tick);
-            assert!(allowed - asked <= 20, "in one tick");
-            asked = allowed;
+impl Sequence {
+    /// The whole end, from the first word of it.
+    pub(crate) async fn run(mut self) {
+        let gateway = self.gateway.clone();
+        let drain = &gateway.drain;
+        let DrainPlan { settle, window, .. } = drain.0.plan;
+        // Cancelled without a drain, it ends at once, as a process does that
+        // nobody else stands in for.
+        self.unless_cancelled(drain.begun()).await;
+        let planned = drain.stage() != DrainStage::Serving;
+        let began = Instant::now();
+        let connections = gateway.connections_held();
+        tracing::info!(connections, planned, "draining");
+        if let Some(registrar) = &gateway.registrar {
+            registrar.set_draining();
         }
-        assert_eq!(asked, 2_000, "in five seconds");
+
+        if planned {
+            // Not ready since it began; clients that come meanwhile are served.
+            self.unless_cancelled(sleep(settle)).await;
+            drain.enter(DrainStage::Moving);
+        }
+        if planned && !window.is_zero() {
+            let until = Instant::now() + window;
+            self.tell_shards(|| Mail::Migrate { until });
+            let all_gone = drain.until(|| gateway.connections_held() == 0);
+            // Late or cancelled: what is left is closed.
+            let _ = self.unless_cancelled(timeout(window, all_gone)).await;
+        }
+        drain.enter(DrainStage::Closing);
+        gateway.bus.unsubscribe(self.commands);
+        self.tell_shards(|| Mail::End { spread: planned });
+        // Shards keep to `close_timeout` themselves.
+        self.ended.recv().await;
+        // Until here it was busy saying 503.
+        self.front.cancel();
+        if let Some(registrar) = &gateway.registrar {
+            registrar.finish(REGISTRY_LIMIT).await;
+        }
+        let took = began.elapsed();
+        drain.0.metrics.duration.set(took.as_secs_f64());
+        tracing::info!(?took, "drained");
+        drain.enter(DrainStage::Ended);
     }
 
-    #[test]
-    fn those_who_are_left_come_back_at_the_same_rate() {
-        let plan = DrainPlan {
-            rate: 500,
-            ..DrainPlan::default()
-        };
-        assert_eq!(plan.spread(5_000), Duration::from_secs(10));
-        assert_eq!(plan.spread(0), Duration::ZERO);
+    /// What `future` gives; `None`: the scope was cancelled first.
+    async fn unless_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
+        tokio::select! {
+            output = future => Some(output),
+            () = self.scope.cancelled() => None,
+        }
     }
 
-    #[tokio::test]
-    async fn stages_only_go_forward() {
-        let drain = Drain::new();
-        drain.advance(DrainStage::Closing);
-        drain.begin();
-        assert_eq!(drain.stage(), DrainStage::Closing);
-        drain.begun().await;
+    fn tell_shards(&self, mail: impl Fn() -> Mail) {
+        for shard in &self.gateway.shards {
+            shard.mailbox.push(mail());
+        }
     }
 }

@@ -1,14 +1,10 @@
 //! A gateway's edge as its process sees it: bind, run, drain.
 
 use std::{
-    convert::Infallible,
     io,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize},
-    },
-    time::{Duration, SystemTime},
+    sync::{Arc, atomic::AtomicUsize},
+    time::SystemTime,
 };
 
 use auth::Verifier;
@@ -23,7 +19,7 @@ use crate::{
     clock::unix_ms,
     command::CommandHandler,
     config::EdgeConfig,
-    drain::{self, Drain},
+    drain::{Drain, Sequence},
     fanout::{Fanout, MAX_SHARDS},
     front::{Listener, WEBSOCKET_PATH},
     gateway::{Gateway, ShardHandle, descriptor_budget, random_prefix},
@@ -36,10 +32,6 @@ use crate::{
 
 /// Refusals under way at most, however large the reserve is.
 const MAX_REFUSALS: usize = 1024;
-
-/// How long the last connections' ends may take to reach the registry, and then
-/// the gateway's own.
-const REGISTRY_LIMIT: Duration = Duration::from_secs(2);
 
 /// Users that may wait for their connections to be counted.
 const MAX_LOOKS: usize = 1 << 20;
@@ -126,10 +118,7 @@ impl Edge {
             refusals: Semaphore::new(refusals(config.reserved_descriptors)),
             session_prefix: random_prefix(),
             connections: Arc::default(),
-            draining: AtomicBool::new(false),
-            drain: Drain::new(),
-            refusing: AtomicBool::new(false),
-            migrations: AtomicU64::new(0),
+            drain: Drain::new(config.drain),
             started_at_ms: unix_ms(SystemTime::now()),
             connection_limit,
             bus,
@@ -162,15 +151,22 @@ impl Edge {
         format!("ws://{}{WEBSOCKET_PATH}", self.address)
     }
 
-    /// Serves until it is drained by the handle or the control plane, or the scope
-    /// is cancelled: then every connection is closed at once, with a cause that
-    /// lets clients go elsewhere. Ends when the last is gone, and the registry has
-    /// been told.
+    /// Begins the end of this gateway, and tells how far it is.
+    pub fn drain(&self) -> Drain {
+        self.gateway.drain.clone()
+    }
+
+    /// Serves until it is drained, by [`Edge::drain`] or by the control plane, as
+    /// its [`DrainPlan`](crate::DrainPlan) says. When the scope is cancelled, what
+    /// is left of that is skipped: every connection is closed with a cause that
+    /// lets clients go elsewhere at once, and all ends when the last is gone: after
+    /// `close_timeout` at the latest, and the registry's last word. Gives the same
+    /// handle as [`Edge::drain`].
     ///
     /// # Errors
     /// If a shard's thread can't be started; nothing is served then.
     pub fn start(self, scope: &Scope) -> Result<Drain, EdgeError> {
-        let handle = self.gateway.drain.clone();
+        let handle = self.drain();
         let (alive, ended) = mpsc::channel(1);
         for (index, seat) in self.seats.into_iter().enumerate() {
             let gateway = self.gateway.clone();
@@ -196,15 +192,19 @@ impl Edge {
         let gateway = self.gateway.clone();
         scope.spawn_cancellable("edge-bus", async move { gateway.follow_bus().await });
         // A client's handshake that panics takes only itself down.
-        let handshakes = scope.contained_child("front");
+        let front = scope.contained_child("front");
         scope.spawn(
             "accept",
-            self.listener.run(self.gateway.clone(), handshakes),
+            self.listener.run(self.gateway.clone(), front.clone()),
         );
-        scope.spawn(
-            "edge-drain",
-            drain(self.gateway, self.commands, scope.clone(), ended),
-        );
+        let sequence = Sequence {
+            gateway: self.gateway,
+            commands: self.commands,
+            scope: scope.clone(),
+            front,
+            ended,
+        };
+        scope.spawn("edge-drain", sequence.run());
         Ok(handle)
     }
 }
@@ -221,20 +221,4 @@ impl std::fmt::Debug for Edge {
 /// take descriptors of the reserve, and most of it must stay for others.
 fn refusals(reserved: u64) -> usize {
     usize::try_from(reserved / 4).map_or(MAX_REFUSALS, |share| share.clamp(1, MAX_REFUSALS))
-}
-
-/// Waits for the end; `ended` has nothing more to wait for when the last shard is
-/// gone.
-async fn drain(
-    gateway: Arc<Gateway>,
-    commands: SubscriptionToken,
-    scope: Scope,
-    mut ended: mpsc::Receiver<Infallible>,
-) {
-    drain::run(&gateway, scope.cancelled()).await;
-    gateway.bus.unsubscribe(commands);
-    if let Some(registrar) = &gateway.registrar {
-        ended.recv().await;
-        registrar.finish(REGISTRY_LIMIT).await;
-    }
 }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::SystemTime,
 };
@@ -42,14 +42,7 @@ pub(crate) struct Gateway {
     pub(crate) session_prefix: u128,
     /// Connections from accept to their end.
     pub(crate) connections: Arc<AtomicUsize>,
-    /// Set once, when the drain begins.
-    pub(crate) draining: AtomicBool,
-    /// The planned end.
     pub(crate) drain: Drain,
-    /// New connections are refused.
-    pub(crate) refusing: AtomicBool,
-    /// Clients that may be asked to move now, by whichever shard.
-    pub(crate) migrations: AtomicU64,
     /// Unix time in milliseconds.
     pub(crate) started_at_ms: i64,
     /// How many there may be: the configuration's cap, or what descriptors allow.

@@ -12,6 +12,9 @@
 //! | `tidegate_edge_connections` | `shard` | connections held |
 //! | `tidegate_edge_connections_opened_total` | `shard` | connections taken over |
 //! | `tidegate_edge_connections_closed_total` | `cause` | connections ended, by `CloseCause` |
+//! | `tidegate_edge_drain_stage` | | 0 serving, 1 settling, 2 moving, 3 closing, 4 ended |
+//! | `tidegate_edge_drain_duration_seconds` | | how long the drain took, once it is over |
+//! | `tidegate_edge_migrations_total` | `shard`, `outcome` | clients in a drain: `asked` to move, `moved` by themselves when asked, `closed` in their slot because they can't move, `left` at the end of the window |
 //! | `tidegate_edge_channels` | | channels with local interest |
 //! | `tidegate_edge_subscriptions` | `shard` | live subscriptions |
 //! | `tidegate_edge_messages_received_total` | `shard` | WebSocket messages from clients, control frames included |
@@ -24,8 +27,6 @@
 //! | `tidegate_edge_user_limit_closed_total` | | connections told to go because their user had too many |
 //! | `tidegate_edge_user_limit_failures_total` | | users whose connections could not be counted |
 //! | `tidegate_edge_outbox_bytes` | `shard` | bytes waiting in outboxes |
-//! | `tidegate_edge_draining` | | 1 from the beginning of the drain |
-//! | `tidegate_edge_migrations_total` | `outcome` | clients in a drain: `asked` to move, `closed` in their slot because they can't move, `left` at the end of the window |
 //! | `tidegate_edge_commands_total` | `command` | commands of the control plane taken |
 //! | `tidegate_edge_requests_total` | `shard`, `result` | client requests ended: `ok`, `failed` |
 //! | `tidegate_edge_route_requests_total` | `route`, `result` | requests by route: `ok`, `worker_error`, `no_worker`, `handler_gone`, `deadline_exceeded`, `unavailable`, `cancelled`, `unknown`; refused: `too_many`, `breaker_open` |
@@ -76,6 +77,14 @@ pub(crate) struct ShardCounters {
     pub(crate) lost: u64,
     /// Connections that took up an earlier session.
     pub(crate) resumed: u64,
+    /// Clients asked to move.
+    pub(crate) asked_to_move: u64,
+    /// Connections that went when they were asked to.
+    pub(crate) moved: u64,
+    /// Connections closed in their slot of a drain.
+    pub(crate) turned_away: u64,
+    /// Connections closed at the end of a drain.
+    pub(crate) left_over: u64,
     requests_ok: u64,
     requests_failed: u64,
     closed: HashMap<CloseCause, u64>,
@@ -90,6 +99,10 @@ struct Handles {
     outbox_bytes: Gauge,
     opened: Counter,
     resumed: Counter,
+    asked_to_move: Counter,
+    moved: Counter,
+    turned_away: Counter,
+    left_over: Counter,
     messages_in: Counter,
     bytes_in: Counter,
     bytes_out: Counter,
@@ -161,6 +174,10 @@ impl ShardCounters {
             gaps: 0,
             lost: 0,
             resumed: 0,
+            asked_to_move: 0,
+            moved: 0,
+            turned_away: 0,
+            left_over: 0,
             requests_ok: 0,
             requests_failed: 0,
             closed: HashMap::new(),
@@ -198,6 +215,10 @@ impl ShardCounters {
         handles.outbox_bytes.set(totals.queued_bytes as f64);
         handles.opened.absolute(self.opened);
         handles.resumed.absolute(self.resumed);
+        handles.asked_to_move.absolute(self.asked_to_move);
+        handles.moved.absolute(self.moved);
+        handles.turned_away.absolute(self.turned_away);
+        handles.left_over.absolute(self.left_over);
         handles.messages_in.absolute(self.messages_in);
         handles.bytes_in.absolute(self.bytes_in);
         handles.bytes_out.absolute(self.bytes_out);
@@ -222,6 +243,7 @@ impl Handles {
         let shard = shard.to_string();
         let label = || shard.clone();
         let dropped = |reason: &'static str| counter!("tidegate_edge_dropped_total", "shard" => label(), "reason" => reason);
+        let migrated = |outcome: &'static str| counter!("tidegate_edge_migrations_total", "shard" => label(), "outcome" => outcome);
         let requests = |result: &'static str| counter!("tidegate_edge_requests_total", "shard" => label(), "result" => result);
         let closed = |&cause: &CloseCause| {
             (
@@ -235,6 +257,10 @@ impl Handles {
             subscriptions: gauge!("tidegate_edge_subscriptions", "shard" => label()),
             outbox_bytes: gauge!("tidegate_edge_outbox_bytes", "shard" => label()),
             opened: counter!("tidegate_edge_connections_opened_total", "shard" => label()),
+            asked_to_move: migrated("asked"),
+            moved: migrated("moved"),
+            turned_away: migrated("closed"),
+            left_over: migrated("left"),
             resumed: counter!("tidegate_edge_sessions_resumed_total", "shard" => label()),
             messages_in: counter!("tidegate_edge_messages_received_total", "shard" => label()),
             bytes_in: counter!("tidegate_edge_received_bytes_total", "shard" => label()),

@@ -2,10 +2,7 @@
 //! upgrade, then Hello. Ends by handing the socket to a shard, or with an HTTP
 //! answer and a close.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -46,7 +43,8 @@ pub(crate) enum Outcome {
 /// Answers the one request of a connection and remembers what it accepted.
 struct Upgrader<'a> {
     gateway: &'a Gateway,
-    full: bool,
+    /// Why nobody gets in at the moment.
+    closed: Option<Refusal>,
     // A lock because hyper's services are shared; never contended.
     verdict: Mutex<Option<Result<Accepted, Refusal>>>,
 }
@@ -64,11 +62,11 @@ pub(crate) async fn run(
     gateway: &Arc<Gateway>,
     stream: TcpStream,
     peer: SocketAddr,
-    slot: Option<ConnectionSlot>,
+    place: Result<ConnectionSlot, Refusal>,
 ) -> Outcome {
     let deadline = Instant::now() + gateway.config.handshake_timeout;
     // Boxed, so that its buffers are not kept while waiting for Hello.
-    let upgrade = Box::pin(upgrade(gateway, stream, slot.is_none()));
+    let upgrade = Box::pin(upgrade(gateway, stream, place.as_ref().err().copied()));
     let Upgraded {
         mut stream,
         mut unread,
@@ -78,8 +76,9 @@ pub(crate) async fn run(
         Ok(Err(outcome)) => return outcome,
         Err(_) => return Outcome::TimedOut,
     };
-    let Some(slot) = slot else {
-        return Outcome::Refused(Refusal::Full);
+    let slot = match place {
+        Ok(slot) => slot,
+        Err(refusal) => return Outcome::Refused(refusal),
     };
     let mut greeting = accepted.greeting;
     if let Greeted::Client {
@@ -121,7 +120,11 @@ pub(crate) async fn run(
 }
 
 /// Serves the one HTTP request.
-async fn upgrade(gateway: &Gateway, stream: TcpStream, full: bool) -> Result<Upgraded, Outcome> {
+async fn upgrade(
+    gateway: &Gateway,
+    stream: TcpStream,
+    closed: Option<Refusal>,
+) -> Result<Upgraded, Outcome> {
     // A silent socket shall cost a task and no buffers, so it waits outside. By
     // peeking: a new socket counts as readable until a read has been tried.
     let waited = stream.peek(&mut [0]).await;
@@ -135,7 +138,7 @@ async fn upgrade(gateway: &Gateway, stream: TcpStream, full: bool) -> Result<Upg
         .expect("the semaphore is never closed");
     let upgrader = Upgrader {
         gateway,
-        full,
+        closed,
         verdict: Mutex::new(None),
     };
     let parts = http1::Builder::new()
@@ -177,12 +180,10 @@ impl Service<Request<Incoming>> for Upgrader<'_> {
     type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let decision = if self.gateway.refusing.load(Ordering::Relaxed) {
-            Err(Refusal::Draining)
-        } else if self.full {
-            Err(Refusal::Full)
-        } else {
-            upgrade::decide(self.gateway, &mut request)
+        let drains = || self.gateway.drain.refuses().then_some(Refusal::Draining);
+        let decision = match self.closed.or_else(drains) {
+            Some(refusal) => Err(refusal),
+            None => upgrade::decide(self.gateway, &mut request),
         };
         let (verdict, response) = match decision {
             Ok((accepted, response)) => (Ok(accepted), response),

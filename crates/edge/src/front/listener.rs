@@ -87,16 +87,19 @@ impl Listener {
 
 /// Brings one socket through the handshake, or lets it go.
 async fn shake_hands(gateway: Arc<Gateway>, stream: TcpStream, peer: SocketAddr) {
-    let slot = ConnectionSlot::take(&gateway.connections, gateway.connection_limit);
-    let refusing = match slot {
-        Some(_) => None,
-        None => gateway.refusals.try_acquire().ok(),
-    };
-    let outcome = if slot.is_some() || refusing.is_some() {
-        handshake::run(&gateway, stream, peer, slot).await
+    let place = if gateway.drain.refuses() {
+        Err(Refusal::Draining)
     } else {
+        ConnectionSlot::take(&gateway.connections, gateway.connection_limit).ok_or(Refusal::Full)
+    };
+    let refusing = match place {
+        Ok(_) => None,
+        Err(_) => gateway.refusals.try_acquire().ok(),
+    };
+    let outcome = match place {
         // Not even the descriptor that an answer takes: dropped unheard.
-        Outcome::Refused(Refusal::Full)
+        Err(refusal) if refusing.is_none() => Outcome::Refused(refusal),
+        place => handshake::run(&gateway, stream, peer, place).await,
     };
     gateway.metrics.handshake(outcome);
 }

@@ -92,7 +92,7 @@ pub(crate) fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     match refusal {
         Refusal::Full => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("5"))),
-        // Another gateway takes it at once.
+        // Another gateway has room now.
         Refusal::Draining => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))),
         Refusal::Version => {
             drop(headers.insert("sec-websocket-version", HeaderValue::from_static("13")))
@@ -257,7 +257,7 @@ impl Refusal {
             Self::Origin => "the Origin is not in the gateway's allow-list",
             Self::Subprotocol => "offer the subprotocol tidegate.v1.protobuf or tidegate.v1.json",
             Self::Full => "the gateway holds as many connections as it may",
-            Self::Draining => "the gateway is going away: connect to another",
+            Self::Draining => "the gateway is going away: try another one",
         }
     }
 }

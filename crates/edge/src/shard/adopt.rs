@@ -2,7 +2,6 @@
 
 use std::{
     mem,
-    sync::atomic::Ordering,
     time::{Instant, SystemTime},
 };
 
@@ -38,7 +37,7 @@ impl Shard {
             .register(&mut adopted.stream, Token(slot), interest);
         if let Err(error) = registered {
             tracing::warn!(%error, "socket could not be registered");
-            self.core.load().fetch_sub(1, Ordering::Relaxed);
+            self.core.give_back();
             return;
         }
         let Adopted {
@@ -64,7 +63,6 @@ impl Shard {
             session: self.core.new_session_id(),
             session_epoch: 1,
             migrates: false,
-            asked_to_move: false,
             connected_at_ms: unix_ms(SystemTime::now()),
             handshake_deadline: now.after(left),
             client_name: Box::default(),
@@ -93,9 +91,7 @@ impl Shard {
             self.scratch[..piece.len()].copy_from_slice(piece);
             self.digest(slot, piece.len());
         }
-        if self.draining {
-            self.close(slot, CloseCause::Draining);
-        }
+        self.turn_away(slot);
     }
 
     /// Acts on the verdict on a token that came with the upgrade request.
@@ -134,7 +130,7 @@ impl Shard {
             self.core.abandon(&channel);
         }
         self.core.counters.closed(cause);
-        self.core.load().fetch_sub(1, Ordering::Relaxed);
+        self.core.left(&connection, cause);
         tracing::debug!(
             peer = %connection.profile.peer,
             phase = connection.phase.label(),
@@ -186,10 +182,6 @@ impl Core {
             slot: slot_number(slot),
             generation,
         }
-    }
-
-    fn load(&self) -> &std::sync::atomic::AtomicUsize {
-        &self.gateway.shards[self.index].load
     }
 }
 

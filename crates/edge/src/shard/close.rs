@@ -5,11 +5,7 @@
 
 use std::{net::Shutdown, time::Duration};
 
-use wire::{
-    CloseCause, CloseVerdict,
-    client::{ServerEvent, server_event::Event},
-    websocket,
-};
+use wire::{CloseCause, CloseVerdict, client::server_event::Event, websocket};
 
 use super::{
     Shard,
@@ -31,16 +27,37 @@ impl Shard {
     /// Like [`Self::close`], with a code and a text of the caller's for the
     /// client.
     pub(super) fn close_with(&mut self, slot: usize, cause: CloseCause, code: u16, message: &str) {
-        self.begin(slot, cause.into(), code, message);
+        self.begin(
+            slot,
+            cause.into(),
+            code,
+            message,
+            usual_retry_after_ms(cause),
+        );
+    }
+
+    /// Like [`Self::close`]; the client may come back after so long.
+    pub(super) fn close_until(&mut self, slot: usize, cause: CloseCause, retry_after: Duration) {
+        let retry_after_ms = u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX);
+        let (code, message) = (cause.code(), cause.message());
+        self.begin(slot, cause.into(), code, message, retry_after_ms);
     }
 
     /// Like [`Self::close`], when the session may have told the client already.
     pub(super) fn end(&mut self, slot: usize, ending: Ending) {
         let cause = ending.cause;
-        self.begin(slot, ending, cause.code(), cause.message());
+        let retry_after_ms = usual_retry_after_ms(cause);
+        self.begin(slot, ending, cause.code(), cause.message(), retry_after_ms);
     }
 
-    fn begin(&mut self, slot: usize, ending: Ending, code: u16, message: &str) {
+    fn begin(
+        &mut self,
+        slot: usize,
+        ending: Ending,
+        code: u16,
+        message: &str,
+        retry_after_ms: u32,
+    ) {
         let Ending { cause, told } = ending;
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
@@ -63,6 +80,11 @@ impl Shard {
             deadline,
             shut: false,
         });
+        // From now on everything is read, and thrown away.
+        connection.flow.leaving = false;
+        if std::mem::take(&mut connection.flow.unread) {
+            self.unread.push(slot);
+        }
         // Nothing of it is needed any more, and it may be large.
         connection.reader = Default::default();
         self.core.actions.clear();
@@ -70,11 +92,11 @@ impl Shard {
             self.core.abandon(&channel);
         }
         if speaks_our_protocol && !told && cause != CloseCause::ClosedByPeer {
-            let retry_after_ms = match cause {
-                CloseCause::Draining => spread_out(self.spread),
-                cause => retry_after_ms(cause),
-            };
-            let event = closing_event(cause, code, message, retry_after_ms, resumable);
+            let mut event = session::closing(cause, retry_after_ms, resumable);
+            if let Some(Event::Closing(closing)) = &mut event.event {
+                closing.close_code = code.into();
+                message.clone_into(&mut closing.message);
+            }
             self.core.hub.send(member(slot), &event, None);
         }
         let mut frame = Vec::new();
@@ -103,30 +125,10 @@ impl Shard {
     }
 }
 
-fn retry_after_ms(cause: CloseCause) -> u32 {
+/// How soon a client may come back after this, if at all, in milliseconds.
+fn usual_retry_after_ms(cause: CloseCause) -> u32 {
     match cause.verdict() {
         CloseVerdict::Reconnect => RETRY_AFTER_MS,
         CloseVerdict::Stay | CloseVerdict::Resume => 0,
     }
-}
-
-/// A moment within `spread`, in milliseconds.
-fn spread_out(spread: Duration) -> u32 {
-    let millis = spread.mul_f64(fastrand::f64()).as_millis();
-    u32::try_from(millis).unwrap_or(u32::MAX)
-}
-
-fn closing_event(
-    cause: CloseCause,
-    code: u16,
-    message: &str,
-    retry_after_ms: u32,
-    resumable: bool,
-) -> ServerEvent {
-    let mut event = session::closing(cause, retry_after_ms, resumable);
-    if let Some(Event::Closing(closing)) = &mut event.event {
-        closing.close_code = code.into();
-        message.clone_into(&mut closing.message);
-    }
-    event
 }

@@ -67,6 +67,10 @@ pub(crate) struct Flow {
     pub(crate) unread: bool,
     /// A ping is on its way and nothing was heard since.
     pub(crate) pinged: bool,
+    /// The client was asked to move elsewhere.
+    pub(crate) asked_to_move: bool,
+    /// Nothing more is read: closed once every operation has its answer.
+    pub(crate) leaving: bool,
 }
 
 /// What rarely matters; apart, so that the hot part stays small.
@@ -78,8 +82,6 @@ pub(crate) struct Profile {
     pub(crate) session_epoch: u64,
     /// The client follows `Migrate`.
     pub(crate) migrates: bool,
-    /// It was asked to move to another gateway.
-    pub(crate) asked_to_move: bool,
     /// Unix time.
     pub(crate) connected_at_ms: i64,
     /// When a Hello with a valid token must have come.
@@ -114,7 +116,7 @@ impl Connection {
 
     /// Whether events of the client would be handled now.
     pub(crate) fn wants_input(&self) -> bool {
-        self.phase.wants_input()
+        !self.flow.leaving && self.phase.wants_input()
     }
 }
 

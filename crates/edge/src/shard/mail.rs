@@ -1,10 +1,6 @@
 //! What reaches a shard from other threads.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use bus::{BusError, Published, Reply};
 use hub::EncodedPublication;
@@ -48,12 +44,12 @@ pub(crate) enum Mail {
     Query(Arc<Query>),
     /// Register every connection anew.
     Announce,
-    /// Ask clients to move, as far as the gateway's budget goes; this is left
-    /// of the window.
-    Migrate { left: Duration },
-    /// Close every connection, then end. Clients are told to come back within
-    /// this time, each at another moment.
-    Drain { spread: Duration },
+    /// Send every connection away, as fast as the drain allows; what is left will
+    /// be closed at `until`.
+    Migrate { until: Instant },
+    /// Close every connection, then end. With `spread`, each client gets a time
+    /// of its own to come back.
+    End { spread: bool },
 }
 
 /// Names a connection for as long as it lives; later holders of its slot

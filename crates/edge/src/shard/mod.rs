@@ -3,7 +3,7 @@
 //! A turn of its loop takes what the sockets and other threads have for it,
 //! fans publications out to outboxes, and writes each dirty outbox once. The
 //! busier it is, the more leaves with each write. It ends after
-//! [`Mail::Drain`], when the last connection is gone.
+//! [`Mail::End`], when the last connection is gone or has had its time.
 //!
 //! It polls its sockets itself (mio) instead of running a task per connection:
 //! see `docs/adr/0001-shards-poll-themselves.md`.
@@ -14,8 +14,8 @@ mod close;
 mod connection;
 mod deliveries;
 mod directory;
+mod leaving;
 mod mail;
-mod migrate;
 mod operations;
 mod outage;
 mod perform;
@@ -38,7 +38,7 @@ use slab::Slab;
 pub(crate) use self::mail::{Adopted, Credential, Greeted, Mail};
 use self::{
     channels::Channels, connection::Connection, deliveries::Deliveries, directory::Directory,
-    migrate::Migration, scan::Scanner,
+    leaving::Stage, scan::Scanner,
 };
 use crate::{
     clock::Clock,
@@ -67,10 +67,7 @@ pub(crate) struct Shard {
     /// Connections with input that no event will announce.
     unread: Vec<usize>,
     scanner: Scanner,
-    draining: bool,
-    migration: Migration,
-    /// Over how long clients come back that are closed now.
-    spread: Duration,
+    stage: Stage,
     core: Core,
 }
 
@@ -140,9 +137,7 @@ impl Seat {
             connections: Slab::new(),
             unread: Vec::new(),
             scanner: Scanner::default(),
-            draining: false,
-            migration: Migration::default(),
-            spread: Duration::ZERO,
+            stage: Stage::Serving,
             core,
         }
     }
@@ -154,7 +149,7 @@ impl Shard {
     /// Runs to the end of the drain.
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
-        while !(self.draining && self.connections.is_empty()) {
+        while !self.is_over() {
             self.wait(&mut events);
             self.core.clock.update();
             self.take_events(&events);
@@ -163,6 +158,7 @@ impl Shard {
             self.core.hub.fan_out();
             self.flush();
         }
+        self.abandon_all();
         self.core.counters.publish(&self.core.hub, 0, 0);
     }
 

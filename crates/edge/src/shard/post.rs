@@ -1,12 +1,12 @@
 //! What other threads have for the shard.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{mem, sync::Arc};
 
 use bus::{BusError, Published, Reply};
 use hub::EncodedPublication;
 use session::{Actions, Established};
 use wire::{
-    Channel, CloseCause,
+    Channel,
     client::{ErrorCode, Failure, GapCause},
     failure,
 };
@@ -80,8 +80,8 @@ impl Shard {
             Mail::Joined { channel, entry } => self.joined(&channel, entry),
             Mail::Query(query) => self.answer(&query),
             Mail::Announce => self.announce(),
-            Mail::Migrate { left } => self.migrate(left),
-            Mail::Drain { spread } => self.drain(spread),
+            Mail::Migrate { until } => self.migrate(until),
+            Mail::End { spread } => self.close_all(spread),
         }
     }
 
@@ -130,7 +130,10 @@ impl Shard {
             return;
         };
         match core.perform(slot, connection) {
-            Ok(()) => self.resume(slot),
+            Ok(()) => {
+                self.resume(slot);
+                self.close_if_answered(slot);
+            }
             Err(ending) => self.end(slot, ending),
         }
     }
@@ -202,16 +205,6 @@ impl Shard {
         {
             core.enter(slot, connection, channel, waiting);
             self.perform(slot);
-        }
-    }
-
-    /// Closes everything; the loop ends when the last connection is gone.
-    fn drain(&mut self, spread: Duration) {
-        self.draining = true;
-        self.spread = spread;
-        let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
-        for slot in slots {
-            self.close(slot, CloseCause::Draining);
         }
     }
 }

@@ -55,6 +55,7 @@ impl Shard {
             return;
         }
         self.core.deliveries.expire();
+        self.send_away();
         self.scanner.scanned = now;
         self.scanner.ticks += passed;
         let end_of_round = self.scanner.ticks >= TICKS_PER_ROUND;

@@ -1,84 +1,56 @@
 //! The planned end: everybody is told, nobody can hold it up.
 
+mod at_once;
+mod migrating;
+mod requests;
+
 use std::time::Duration;
 
-use testkit::{DEADLINE, eventually, request, within};
-use tokio::net::TcpStream;
-use wire::websocket::OpCode;
+use edge::{DrainPlan, DrainStage, EdgeConfig};
+use testkit::{DEADLINE, RawClient, hello_again, within};
+use wire::client::Welcome;
 
-use crate::gateway::Gateway;
+use crate::{gateway::Gateway, tickets::shared_keys};
 
-#[tokio::test]
-async fn draining_tells_every_client_to_go_elsewhere_at_once() {
-    // Only clients that answer end it in time.
-    let gateway = Gateway::start(|config| {
-        config.shards = 3;
+/// A plan that no test waits for the end of.
+const AMPLE: DrainPlan = DrainPlan {
+    settle: Duration::ZERO,
+    rate: 1_000,
+    window: Duration::from_secs(3600),
+};
+
+/// A gateway that drains by `plan`.
+async fn gateway(plan: DrainPlan, adjust: impl FnOnce(&mut EdgeConfig)) -> Gateway {
+    Gateway::start(|config| {
+        config.drain = plan;
+        config.tickets = shared_keys();
         config.close_timeout = 3 * DEADLINE;
+        adjust(config);
     })
-    .await;
-    gateway.serve("hold", std::mem::forget);
-    let mut clients = Vec::new();
-    for user in 0..12 {
-        let mut client = gateway.client(&format!("user-{user}")).await;
-        client.subscribe(1, "room.1").await;
-        client.send(request(2, "hold", "")).await;
-        clients.push(client);
-    }
-    clients.push(gateway.json_client("json").await);
-    gateway.cancel();
-    for client in &mut clients {
-        let close = client.expect_close().await;
-        assert_eq!((close.code, close.cause()), (4200, "draining"));
-        assert_eq!(close.closing.map(|closing| closing.retry_after_ms), Some(0));
-    }
-    gateway.drain().await;
+    .await
 }
 
-#[tokio::test]
-async fn clients_that_do_not_answer_are_dropped_after_the_close_timeout() {
-    let gateway = Gateway::start(|config| config.close_timeout = Duration::from_millis(100)).await;
-    let mut deaf = gateway.client("deaf").await;
-    let mut rude = gateway.client("rude").await;
-    gateway.cancel();
-    // Goes on as if nothing had happened.
-    while rude.try_send_bytes(&[0x89, 0x80, 1, 2, 3, 4]).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
-    gateway.drain().await;
-    // It was told all the same.
-    assert_eq!(deaf.next_frame().await.opcode, OpCode::Binary);
-    let close = deaf.next_frame().await;
-    assert_eq!((close.opcode, close.close().0), (OpCode::Close, 4200));
-    deaf.expect_end().await;
+/// A welcomed client that follows Migrate.
+async fn mover(gateway: &Gateway, user: &str) -> (RawClient, Welcome) {
+    let mut client = gateway.dial().connect().await;
+    let token = gateway.tokens.token(user);
+    client.send(hello_again(&token, "")).await;
+    let welcome = client.welcome().await;
+    (client, welcome)
 }
 
-#[tokio::test]
-async fn handshakes_under_way_do_not_hold_up_a_drain() {
-    let gateway = Gateway::start(|_| {}).await;
-    let silent = gateway.dial().open().await;
-    let greeting = gateway.dial().connect().await;
-    gateway.drain().await;
-    drop((silent, greeting));
-}
-
-#[tokio::test]
-async fn nobody_gets_in_once_the_gateway_drains() {
-    let gateway = Gateway::start(|_| {}).await;
-    let address = gateway.address;
-    gateway.serves().await;
-    gateway.drain().await;
-    eventually("the port is closed", async || {
-        within("an answer", TcpStream::connect(address))
-            .await
-            .is_err()
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_idle_gateway_drains() {
-    Gateway::start(|config| config.shards = 3)
+/// Waits until the gateway is at a stage, or past it.
+async fn reached(gateway: &Gateway, stage: DrainStage) {
+    let mut now = gateway.drain.watch();
+    let reached = now.wait_for(|now| *now >= stage);
+    within("a stage of the drain", reached)
         .await
-        .drain()
-        .await;
+        .expect("the gateway is there");
+}
+
+/// Waits for the drain's end, which must come by itself, and asserts that nothing
+/// of the gateway is left.
+async fn drained(gateway: Gateway) {
+    within("the drain's end", gateway.drain.ended()).await;
+    gateway.drain().await;
 }

@@ -8,7 +8,10 @@ use bus::{
     Request, RequestContext, Subject,
 };
 use bytes::Bytes;
-use edge::{Access, Edge, EdgeConfig, NamespacePolicy, Policies, RoutePolicy, SessionLimits};
+use edge::{
+    Access, Drain, DrainPlan, Edge, EdgeConfig, NamespacePolicy, Policies, RoutePolicy,
+    SessionLimits,
+};
 use hub::{DeliveryPolicy, OutboxLimits, Overflow};
 use lifecycle::{DrainOutcome, Scope};
 use prost::Message;
@@ -27,7 +30,7 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) bus: Arc<MemoryBus>,
     pub(crate) tokens: Arc<Tokens>,
-    pub(crate) drain: edge::Drain,
+    pub(crate) drain: Drain,
     scope: Scope,
 }
 
@@ -297,7 +300,6 @@ pub(crate) fn gateway_id() -> GatewayId {
 fn config() -> EdgeConfig {
     EdgeConfig {
         gateway: gateway_id(),
-        drain: edge::DrainPlan::default(),
         listen: "127.0.0.1:0".parse().expect("valid"),
         shards: 1,
         max_connections: 2_000,
@@ -325,6 +327,7 @@ fn config() -> EdgeConfig {
             max_deadline: DEADLINE,
         },
         tickets: Arc::new(TicketKeys::random()),
+        drain: DrainPlan::default(),
         policies: policies(),
         user_limit: None,
         echo: false,

@@ -63,12 +63,12 @@ impl Config {
                 max_channel_bytes: gateway.max_channel_bytes,
                 max_deadline: gateway.max_deadline,
             },
+            tickets: Arc::new(self.auth.tickets()?),
             drain: DrainPlan {
                 settle: gateway.drain.settle,
                 rate: gateway.drain.rate,
                 window: gateway.drain.window,
             },
-            tickets: Arc::new(self.auth.tickets()?),
             policies: self.policies(),
             user_limit: None,
             echo: gateway.echo,
