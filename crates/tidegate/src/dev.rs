@@ -144,7 +144,10 @@ pub(crate) fn demo_toml() -> Result<String> {
         route: [RouteConfig; 2],
     }
     let anywhere = toml::Value::Array(vec!["*".into()]);
-    let drain = toml::Table::from_iter([("settle".to_owned(), "1s".into())]);
+    // Ctrl-C ends all gateways together: clients have nowhere to move.
+    let drain = [("settle", "1s"), ("window", "5s")];
+    let drain = drain.map(|(key, value)| (key.to_owned(), value.into()));
+    let drain = toml::Table::from_iter(drain);
     let gateway = toml::Table::from_iter([
         ("allowed_origins".to_owned(), anywhere),
         ("drain".to_owned(), drain.into()),
