@@ -7,11 +7,14 @@ use bus::{Log, LogLimits, NatsCredentials, NatsOptions, NatsTls, Pattern, Subjec
 use control::ControlConfig;
 use edge::{
     BreakerPolicy, DrainPlan, EdgeConfig, NamespacePolicy, Policies, RoutePolicy, SessionLimits,
+    UserLimit, WhenFull,
 };
 use hub::{DeliveryPolicy, OutboxLimits};
 use wire::{GatewayId, Subprotocol, websocket::ReaderLimits};
 
-use super::{Access, BreakerConfig, Config, LogFormat, NamespaceConfig, Overflow, RouteConfig};
+use super::{
+    Access, BreakerConfig, Config, LogFormat, NamespaceConfig, Overflow, RouteConfig, UserOverflow,
+};
 
 /// The subject that a route's workers serve.
 pub(super) fn route_subject(route: &RouteConfig) -> String {
@@ -70,7 +73,13 @@ impl Config {
                 window: gateway.drain.window,
             },
             policies: self.policies(),
-            user_limit: None,
+            user_limit: (gateway.max_connections_per_user > 0).then(|| UserLimit {
+                max: gateway.max_connections_per_user,
+                when_full: match gateway.user_overflow {
+                    UserOverflow::RefuseNew => WhenFull::RefuseNew,
+                    UserOverflow::CloseOldest => WhenFull::CloseOldest,
+                },
+            }),
             echo: gateway.echo,
         })
     }
