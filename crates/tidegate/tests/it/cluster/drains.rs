@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use client::{Client, SubscriptionEvent};
@@ -122,8 +122,11 @@ async fn a_rolling_restart_loses_nothing_for_clients_that_overlap() {
     for gateway in GATEWAYS {
         let process = cluster.take(gateway);
         process.terminate();
+        let asked = Instant::now();
         let log = process.log_path();
         let status = within_a_minute("the drain ends", process.ended()).await;
+        // For people: `--nocapture` shows it.
+        println!("{gateway} drained in {:?}", asked.elapsed());
         assert!(
             status.success(),
             "{gateway}: {status}; see {}",
