@@ -42,6 +42,13 @@ impl Subject {
         Self(format!("{PREFIX}.ch.{channel}").into())
     }
 
+    /// The name of the channel whose publications are published here, if it is
+    /// one: the reverse of [`Subject::of_channel`].
+    pub fn channel_name(&self) -> Option<&str> {
+        let rest = self.0.strip_prefix(PREFIX)?;
+        rest.strip_prefix(".ch.")
+    }
+
     /// `tg.rq.<route>`: where requests to a route are served. `route` is
     /// configured, one or more tokens.
     pub fn of_route(route: &str) -> Result<Self, SubjectError> {

@@ -52,6 +52,9 @@ pub struct EdgeConfig {
     pub tickets: Arc<TicketKeys>,
     /// How the gateway goes away.
     pub drain: DrainPlan,
+    /// How long a channel that nobody listens to any more stays subscribed to,
+    /// so that clients that reconnect do not make the bus churn.
+    pub linger: Duration,
     /// Namespaces and routes.
     pub policies: Policies,
     /// Connections of one user in the whole cluster; absent: any number. It

@@ -111,7 +111,12 @@ impl Edge {
         };
         let gateway = Arc::new(Gateway {
             routes: routes.collect(),
-            fanout: Fanout::new(bus.clone(), mailboxes.clone()),
+            fanout: Fanout::new(
+                bus.clone(),
+                mailboxes.clone(),
+                &config.policies,
+                config.linger,
+            ),
             shards: mailboxes.iter().map(shard).collect(),
             metrics: Metrics::new(),
             handshakes: Semaphore::new(config.max_handshakes),

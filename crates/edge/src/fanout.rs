@@ -1,23 +1,48 @@
-//! Which channels this gateway listens to: one bus subscription per channel
-//! with local interest, shared by all shards.
+//! Which channels this gateway listens to, shared by all shards: by a bus
+//! subscription for each channel with local interest, or by one for a whole
+//! namespace while there is interest in any of its channels.
 //!
 //! Order that must hold: a shard is told its position in the channel before it
 //! gets the first publication after that position. So an active channel is
-//! joined synchronously, on the shard's own thread, and a channel that the bus
-//! has yet to confirm answers by mail before its first delivery.
+//! joined synchronously, on the shard's own thread, and a channel that does not
+//! flow yet answers by mail before its first delivery.
+//!
+//! A namespace's subscription tells no positions, so a channel that joins it
+//! reads its own from the log, while its publications may come already. Whoever
+//! waits enters behind the later one of both, the newest publication that came
+//! and the position that was read; [`feed::Feed`] throws away what comes after
+//! that and belongs before it. Nothing is kept meanwhile, and nothing can be
+//! missed: all that is published after the entry comes after it.
 
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicU32, Ordering},
+mod feed;
+mod interest;
+mod lingering;
+mod space;
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
-use bus::{Bus, Message, Pattern, Sink, Subject, SubscriptionToken};
-use foldhash::{HashMap, HashMapExt};
+use bus::{Bus, BusError, HistoryPage, HistoryRead, Pattern, Position, Sink, Subject, Subscribed};
 use hub::EncodedPublication;
 use parking_lot::Mutex;
-use wire::{Channel, Epoch, Offset, client::Publication};
+use wire::{Channel, Epoch, Offset};
 
-use crate::{mailbox::Mailbox, shard::Mail};
+use self::{
+    feed::Feed,
+    interest::{Ask, Interest, Listening, Source},
+    space::Feeds,
+};
+use crate::{
+    mailbox::Mailbox,
+    namespace::{FanoutMode, Policies},
+    shard::Mail,
+};
 
 /// Shards that one set can name; more cores than this share shards.
 pub(crate) const MAX_SHARDS: usize = 64;
@@ -59,50 +84,35 @@ pub(crate) enum Join {
 pub(crate) struct Fanout {
     bus: Arc<dyn Bus>,
     mailboxes: Arc<[Mailbox]>,
+    /// Namespaces that are subscribed to as a whole.
+    whole: HashSet<Box<str>>,
     // A lock: taken on subscribe and unsubscribe, never for a publication.
-    channels: Mutex<HashMap<Channel, Listening>>,
+    interest: Mutex<Interest>,
     next_alias: AtomicU32,
-}
-
-struct Listening {
-    feed: Arc<Feed>,
-    token: Option<SubscriptionToken>,
-    /// Absent until the bus has confirmed.
-    epoch: Option<Epoch>,
-    /// Shards that joined; until the bus has confirmed they wait to be told.
-    shards: ShardSet,
-}
-
-/// A set of shard numbers.
-#[derive(Clone, Copy, Default)]
-struct ShardSet(u64);
-
-/// Takes the bus's deliveries of one channel to the shards that want them.
-struct Feed {
-    alias: u32,
-    mailboxes: Arc<[Mailbox]>,
-    // A lock, so that "who listens" and "how far we are" change together.
-    state: Mutex<FeedState>,
-}
-
-struct FeedState {
-    shards: ShardSet,
-    place: Place,
 }
 
 // === impl Fanout ===
 
 impl Fanout {
-    /// Fans out to `mailboxes`, one per shard.
-    pub(crate) fn new(bus: Arc<dyn Bus>, mailboxes: Arc<[Mailbox]>) -> Arc<Self> {
+    /// Fans out to `mailboxes`, one per shard. A channel is let go when nobody
+    /// has listened to it for as long as `linger`.
+    pub(crate) fn new(
+        bus: Arc<dyn Bus>,
+        mailboxes: Arc<[Mailbox]>,
+        policies: &Policies,
+        linger: Duration,
+    ) -> Arc<Self> {
         assert!(
             mailboxes.len() <= MAX_SHARDS,
             "more shards than a set can name"
         );
+        let whole = policies.namespaces.iter();
+        let whole = whole.filter(|(_, policy)| policy.fanout == FanoutMode::Namespace);
         Arc::new(Self {
             bus,
             mailboxes,
-            channels: Mutex::new(HashMap::new()),
+            whole: whole.map(|(name, _)| name.clone()).collect(),
+            interest: Mutex::new(Interest::new(linger)),
             next_alias: AtomicU32::new(1),
         })
     }
@@ -110,117 +120,212 @@ impl Fanout {
     /// Joins `shard` to `channel`. `asking`: the bus may be asked for a channel
     /// that does not flow yet. Called on that shard's own thread.
     pub(crate) fn join(self: &Arc<Self>, shard: usize, channel: &Channel, asking: bool) -> Join {
-        let mut channels = self.channels.lock();
+        let mut interest = self.interest.lock();
         let flows = |listening: &&mut Listening| asking || listening.epoch.is_some();
-        if let Some(listening) = channels.get_mut(channel).filter(flows) {
-            listening.shards.insert(shard);
-            let (feed, epoch) = (listening.feed.clone(), listening.epoch.clone());
-            drop(channels);
-            let Some(epoch) = epoch else {
-                return Join::Pending;
-            };
-            return Join::Active(feed.entry(epoch, feed.add(shard)));
+        if let Some(listening) = interest.channels.get_mut(channel).filter(flows) {
+            let entry = listening.join(shard);
+            return entry.map_or(Join::Pending, Join::Active);
         }
         if !asking {
             return Join::Refused;
         }
         let alias = self.next_alias.fetch_add(1, Ordering::Relaxed);
-        let feed = Arc::new(Feed::new(alias, self.mailboxes.clone()));
-        let mut listening = Listening {
-            feed: feed.clone(),
-            token: None,
-            epoch: None,
-            shards: ShardSet::default(),
-        };
-        listening.shards.insert(shard);
-        channels.insert(channel.clone(), listening);
-        drop(channels);
-        self.listen(channel, feed);
+        let feed = Feed::new(alias, self.mailboxes.clone());
+        let whole = self.is_whole(channel);
+        let ask = interest.insert(channel, &feed, shard, whole);
+        drop(interest);
+        match ask {
+            Ask::Channel => self.listen(channel, feed),
+            Ask::Space(feeds) => self.listen_to_all(channel.namespace(), feeds),
+            Ask::Position => self.locate(channel, feed),
+            Ask::Later => {}
+        }
         Join::Pending
     }
 
-    /// Takes `shard` out of `channel`; the last one ends the bus subscription.
-    /// Called on that shard's own thread.
+    /// Takes `shard` out of `channel`. Called on that shard's own thread.
     pub(crate) fn leave(&self, shard: usize, channel: &Channel) {
-        let mut channels = self.channels.lock();
-        let Some(listening) = channels.get_mut(channel) else {
-            return;
-        };
-        listening.shards.remove(shard);
-        if !listening.shards.is_empty() {
-            let feed = listening.feed.clone();
-            drop(channels);
-            feed.state.lock().shards.remove(shard);
-            return;
-        }
-        let token = channels
-            .remove(channel)
-            .and_then(|listening| listening.token);
-        drop(channels);
-        if let Some(token) = token {
+        let now = Instant::now();
+        self.interest.lock().leave(shard, channel, now);
+        self.sweep(now);
+    }
+
+    /// Lets go of channels that have lingered long enough.
+    pub(crate) fn sweep(&self, now: Instant) {
+        // The bus is not called with the lock held.
+        let tokens = self.interest.lock().take_idle(now);
+        for token in tokens {
             self.bus.unsubscribe(token);
         }
     }
 
-    /// Channels with local interest.
+    /// Channels with local interest, those that linger included.
     pub(crate) fn channels(&self) -> usize {
-        self.channels.lock().len()
+        self.interest.lock().channels.len()
     }
 
+    /// The namespace's own channel, if it is one, does not match the pattern of
+    /// those below it.
+    fn is_whole(&self, channel: &Channel) -> bool {
+        let namespace = channel.namespace();
+        namespace != channel.as_str() && self.whole.contains(namespace)
+    }
+
+    /// Subscribes to a channel.
     fn listen(self: &Arc<Self>, channel: &Channel, feed: Arc<Feed>) {
         let pattern = Pattern::from(Subject::of_channel(channel));
         let alias = feed.alias;
         let confirm = {
             let (fanout, channel, feed) = (Arc::downgrade(self), channel.clone(), feed.clone());
-            Box::new(move |outcome| Self::confirm(&fanout, &channel, &feed, outcome))
+            Box::new(move |outcome: Result<Subscribed, BusError>| {
+                let begin = |position: &Position| feed.start(position);
+                let position = outcome.map(|subscribed| subscribed.position);
+                settle(&fanout, &channel, &feed, position, begin);
+            })
         };
         let token = self.bus.subscribe(pattern, feed, confirm);
-        let mut channels = self.channels.lock();
-        match channels
-            .get_mut(channel)
-            .filter(|listening| listening.feed.alias == alias)
-        {
-            Some(listening) => listening.token = Some(token),
-            // Everybody left, or the bus refused, before we knew the token.
+        let mut interest = self.interest.lock();
+        let listening = interest.channels.get_mut(channel);
+        match listening.filter(|listening| listening.feed.alias == alias) {
+            Some(listening) => listening.source = Source::Own(Some(token)),
+            // The bus refused, or everybody left, before we knew the token.
             None => {
-                drop(channels);
+                drop(interest);
                 self.bus.unsubscribe(token);
             }
         }
     }
 
-    fn confirm(
-        fanout: &Weak<Self>,
-        channel: &Channel,
-        feed: &Feed,
-        outcome: Result<bus::Subscribed, bus::BusError>,
-    ) {
-        let Some(fanout) = fanout.upgrade() else {
-            return;
+    /// Subscribes to a namespace.
+    fn listen_to_all(self: &Arc<Self>, namespace: &str, feeds: Arc<Feeds>) {
+        let [_, below] = Pattern::of_namespace(namespace).expect("a channel's first token is one");
+        let confirm = {
+            let (fanout, feeds) = (Arc::downgrade(self), feeds.clone());
+            let namespace: Box<str> = namespace.into();
+            Box::new(move |outcome: Result<Subscribed, BusError>| {
+                if let Some(fanout) = fanout.upgrade() {
+                    fanout.opened(&namespace, &feeds, outcome);
+                }
+            })
         };
-        let entry = outcome.map(|subscribed| feed.start(subscribed.position));
-        let mut channels = fanout.channels.lock();
-        let Some(listening) = channels.get_mut(channel) else {
-            return;
-        };
-        if listening.feed.alias != feed.alias {
-            return;
-        }
-        let waiting = listening.shards;
-        match &entry {
-            Ok(entry) => listening.epoch = Some(entry.epoch.clone()),
-            Err(_) => drop(channels.remove(channel)),
-        }
-        drop(channels);
-        for shard in waiting.iter() {
-            feed.add(shard);
-            let entry = entry.clone();
-            fanout.mailboxes[shard].push(Mail::Joined {
-                channel: channel.clone(),
-                entry,
-            });
+        let sink: Arc<dyn Sink> = feeds.clone();
+        let token = self.bus.subscribe(below, sink, confirm);
+        let mut interest = self.interest.lock();
+        match interest.space(namespace, &feeds) {
+            Some(space) => space.token = Some(token),
+            None => {
+                drop(interest);
+                self.bus.unsubscribe(token);
+            }
         }
     }
+
+    /// The bus has confirmed a namespace, or not: asks for the positions of the
+    /// channels that wait for it.
+    fn opened(
+        self: &Arc<Self>,
+        namespace: &str,
+        feeds: &Arc<Feeds>,
+        outcome: Result<Subscribed, BusError>,
+    ) {
+        let (refused, waiting) = {
+            let mut interest = self.interest.lock();
+            let Some(space) = interest.space(namespace, feeds) else {
+                return;
+            };
+            space.open = outcome.is_ok();
+            // Who joins from here on must not wait for this one.
+            let refused = outcome.is_err().then(|| interest.spaces.remove(namespace));
+            let token = refused.flatten().and_then(|space| space.token);
+            (token, feeds.all())
+        };
+        if let Some(token) = refused {
+            self.bus.unsubscribe(token);
+        }
+        for (channel, feed) in waiting {
+            match &outcome {
+                Ok(_) => self.locate(&channel, feed),
+                Err(error) => self.settle(&channel, &feed, Err(error.clone())),
+            }
+        }
+    }
+
+    /// Reads the position of a channel whose publications come already.
+    fn locate(self: &Arc<Self>, channel: &Channel, feed: Arc<Feed>) {
+        let read = HistoryRead {
+            subject: Subject::of_channel(channel),
+            after: Offset(u64::MAX),
+            limit: 1,
+        };
+        let (fanout, channel) = (Arc::downgrade(self), channel.clone());
+        let done = move |outcome: Result<HistoryPage, BusError>| {
+            let position = match outcome {
+                Ok(page) => Ok(Some(page.position)),
+                Err(BusError::NoLog) => Ok(None),
+                Err(error) => Err(error),
+            };
+            let begin = |position: &Position| feed.catch_up(position);
+            settle(&fanout, &channel, &feed, position, begin);
+        };
+        self.bus.history(read, Box::new(done));
+    }
+
+    /// Tells the shards that wait for a channel.
+    fn settle(&self, channel: &Channel, feed: &Feed, epoch: Result<Epoch, BusError>) {
+        let mut interest = self.interest.lock();
+        let listening = interest.channels.get_mut(channel);
+        let Some(listening) = listening.filter(|listening| listening.feed.alias == feed.alias)
+        else {
+            return;
+        };
+        let waiting = listening.shards;
+        let token = match &epoch {
+            Ok(epoch) => {
+                listening.epoch = Some(epoch.clone());
+                None
+            }
+            Err(_) => interest.remove(channel),
+        };
+        drop(interest);
+        if let Some(token) = token {
+            self.bus.unsubscribe(token);
+        }
+        for shard in waiting.iter() {
+            match &epoch {
+                Ok(epoch) => feed.add_by_mail(shard, channel, epoch.clone()),
+                Err(error) => self.mailboxes[shard].push(Mail::Joined {
+                    channel: channel.clone(),
+                    entry: Err(error.clone()),
+                }),
+            }
+        }
+    }
+}
+
+impl Drop for Fanout {
+    fn drop(&mut self) {
+        for token in self.interest.get_mut().all_tokens() {
+            self.bus.unsubscribe(token);
+        }
+    }
+}
+
+/// What a `done` of the bus does about a channel: it may outlive the fan-out.
+fn settle(
+    fanout: &Weak<Fanout>,
+    channel: &Channel,
+    feed: &Feed,
+    position: Result<Option<Position>, BusError>,
+    begin: impl FnOnce(&Position),
+) {
+    let Some(fanout) = fanout.upgrade() else {
+        return;
+    };
+    let epoch = position.map(|position| {
+        position.as_ref().map(begin);
+        position.map_or_else(|| Epoch::new(""), |position| position.epoch)
+    });
+    fanout.settle(channel, feed, epoch);
 }
 
 // === impl Place ===
@@ -244,104 +349,5 @@ impl Place {
     }
 }
 
-// === impl ShardSet ===
-
-impl ShardSet {
-    fn insert(&mut self, shard: usize) {
-        self.0 |= 1 << shard;
-    }
-
-    fn remove(&mut self, shard: usize) {
-        self.0 &= !(1 << shard);
-    }
-
-    fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    fn iter(self) -> impl Iterator<Item = usize> {
-        (0..MAX_SHARDS).filter(move |shard| self.0 & (1 << shard) != 0)
-    }
-}
-
-// === impl Feed ===
-
-impl Feed {
-    fn new(alias: u32, mailboxes: Arc<[Mailbox]>) -> Self {
-        let state = FeedState {
-            shards: ShardSet::default(),
-            place: Place::default(),
-        };
-        Self {
-            alias,
-            mailboxes,
-            state: Mutex::new(state),
-        }
-    }
-
-    /// Notes where deliveries will continue from.
-    fn start(&self, position: Option<bus::Position>) -> Entry {
-        let none = || (Epoch::new(""), Offset::NONE);
-        let (epoch, offset) = position.map_or_else(none, |at| (at.epoch, at.offset));
-        let place = Place {
-            life: 0,
-            offset: offset.0,
-        };
-        self.state.lock().place = place;
-        self.entry(epoch, place)
-    }
-
-    /// What a shard that enters at `place` is told. `epoch` is of the log's
-    /// first life; nobody has told us that of a later one.
-    fn entry(&self, epoch: Epoch, place: Place) -> Entry {
-        let epoch = match place.life {
-            0 => epoch,
-            _ => Epoch::new(""),
-        };
-        Entry {
-            alias: self.alias,
-            epoch,
-            place,
-        }
-    }
-
-    /// Lets `shard` have the publications after the place returned.
-    fn add(&self, shard: usize) -> Place {
-        let mut state = self.state.lock();
-        state.shards.insert(shard);
-        state.place
-    }
-}
-
-impl Sink for Feed {
-    fn deliver(&self, message: &Message) {
-        let (shards, life) = {
-            let mut state = self.state.lock();
-            state.place = state.place.next(message.offset);
-            (state.shards, state.place.life)
-        };
-        if shards.is_empty() {
-            return;
-        }
-        let publication = Publication {
-            alias: self.alias,
-            offset: message.offset.0,
-            previous: message.previous.0,
-            key: message.key.to_string(),
-            payload: message.payload.clone(),
-            published_at_us: message.published_at_us,
-        };
-        let publication = Arc::new(EncodedPublication::new(&publication).of_life(life));
-        for shard in shards.iter() {
-            self.mailboxes[shard].publish(&publication);
-        }
-    }
-
-    fn lost(&self, dropped: u64) {
-        let shards = self.state.lock().shards;
-        let alias = self.alias;
-        for shard in shards.iter() {
-            self.mailboxes[shard].push(Mail::Missing { alias, dropped });
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -25,5 +25,5 @@ mod user_limit;
 pub use config::{EdgeConfig, SessionLimits};
 pub use drain::{Drain, DrainPlan, DrainStage};
 pub use edge::{Edge, EdgeError};
-pub use namespace::{Access, BreakerPolicy, NamespacePolicy, Policies, RoutePolicy};
+pub use namespace::{Access, BreakerPolicy, FanoutMode, NamespacePolicy, Policies, RoutePolicy};
 pub use user_limit::{UserLimit, WhenFull};

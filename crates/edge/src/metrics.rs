@@ -15,7 +15,7 @@
 //! | `tidegate_edge_drain_stage` | | 0 serving, 1 settling, 2 moving, 3 closing, 4 ended |
 //! | `tidegate_edge_drain_duration_seconds` | | how long the drain took, once it is over |
 //! | `tidegate_edge_migrations_total` | `shard`, `outcome` | clients in a drain: `asked` to move, `moved` by themselves when asked, `closed` in their slot because they can't move, `left` at the end of the window |
-//! | `tidegate_edge_channels` | | channels with local interest |
+//! | `tidegate_edge_channels` | | channels with local interest, those that linger included |
 //! | `tidegate_edge_subscriptions` | `shard` | live subscriptions |
 //! | `tidegate_edge_messages_received_total` | `shard` | WebSocket messages from clients, control frames included |
 //! | `tidegate_edge_received_bytes_total` | `shard` | bytes read from sockets |

@@ -29,6 +29,20 @@ pub struct NamespacePolicy {
     pub subscribe: Access,
     /// What happens to slow connections.
     pub delivery: DeliveryPolicy,
+    /// How publications reach this gateway.
+    pub fanout: FanoutMode,
+}
+
+/// How the publications of a namespace reach a gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FanoutMode {
+    /// By a bus subscription for each channel that somebody here listens to:
+    /// only what is wanted comes, for some kilobytes a channel.
+    #[default]
+    Interest,
+    /// By one for the whole namespace while somebody here listens to any of its
+    /// channels: some tens of bytes a channel, but everything comes.
+    Namespace,
 }
 
 /// A name that clients may call.

@@ -245,6 +245,25 @@ pub async fn an_unused_log_is_empty(bus: Arc<dyn Bus>) {
     assert!(!page.position.epoch.as_str().is_empty());
 }
 
+/// Which is how to ask for a position without a subscription.
+pub async fn a_read_past_the_end_tells_the_position(bus: Arc<dyn Bus>) {
+    keep_log(&bus, "a.>", 10).await;
+    let read = || HistoryRead {
+        subject: subject("a.b"),
+        after: Offset(u64::MAX),
+        limit: 1,
+    };
+    let empty = bus.read(read()).await.expect("there is a log");
+    assert_eq!(empty.position, position(&bus, "a.b").await.expect("a log"));
+    send(&bus, "a.c", 1).await;
+    send(&bus, "a.b", 2).await;
+    let published = bus.send(message("a.b", 3)).await.expect("publishes");
+    send(&bus, "a.c", 4).await;
+    let page = bus.read(read()).await.expect("there is a log");
+    assert!(page.messages.is_empty() && !page.more);
+    assert_eq!(page.position.offset, published.offset);
+}
+
 async fn position(bus: &Arc<dyn Bus>, of: &str) -> Option<Position> {
     let sink: Arc<dyn Sink> = Seen::<Message>::new();
     let (token, subscribed) = bus.listen(pattern(of), sink).await.expect("subscribes");

@@ -89,6 +89,7 @@ macro_rules! contract_tests {
             history_is_read_in_pages
             a_subject_without_a_log_has_no_history
             an_unused_log_is_empty
+            a_read_past_the_end_tells_the_position
             // tabling
             an_entry_is_read_as_it_was_written
             an_entry_is_overwritten

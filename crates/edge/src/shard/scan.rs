@@ -1,7 +1,7 @@
 //! Time: a scan over the connections, a part on each tick, does heartbeats and
 //! deadlines, so that no connection has a timer of its own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wire::CloseCause;
 
@@ -73,7 +73,9 @@ impl Shard {
         if end_of_round {
             self.scanner.slot = 0;
             self.scanner.ticks = 0;
-            let channels = self.core.gateway.fanout.channels();
+            let fanout = &self.core.gateway.fanout;
+            fanout.sweep(Instant::now());
+            let channels = fanout.channels();
             self.core
                 .counters
                 .publish(&self.core.hub, self.connections.len(), channels);

@@ -9,7 +9,7 @@ use bus::{
 };
 use bytes::Bytes;
 use edge::{
-    Access, Drain, DrainPlan, Edge, EdgeConfig, NamespacePolicy, Policies, RoutePolicy,
+    Access, Drain, DrainPlan, Edge, EdgeConfig, FanoutMode, NamespacePolicy, Policies, RoutePolicy,
     SessionLimits,
 };
 use hub::{DeliveryPolicy, OutboxLimits, Overflow};
@@ -328,6 +328,7 @@ fn config() -> EdgeConfig {
         },
         tickets: Arc::new(TicketKeys::random()),
         drain: DrainPlan::default(),
+        linger: Duration::from_secs(5),
         policies: policies(),
         user_limit: None,
         echo: false,
@@ -352,6 +353,7 @@ fn policies() -> Policies {
                 Access::Anyone
             },
             delivery: DeliveryPolicy { overflow },
+            fanout: FanoutMode::default(),
         };
         policies.namespaces.insert(name.into(), policy);
     }

@@ -3,6 +3,7 @@
 mod commands;
 mod delivery;
 mod draining;
+mod fanout;
 mod faulty_bus;
 mod gateway;
 mod handshake;

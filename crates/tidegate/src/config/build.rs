@@ -1,20 +1,25 @@
 //! From the configuration to what each crate is told.
 
-use std::{sync::Arc, thread};
+use std::{sync::Arc, thread, time::Duration};
 
 use anyhow::Result;
 use bus::{Log, LogLimits, NatsCredentials, NatsOptions, NatsTls, Pattern, Subject};
 use control::ControlConfig;
 use edge::{
-    BreakerPolicy, DrainPlan, EdgeConfig, NamespacePolicy, Policies, RoutePolicy, SessionLimits,
-    UserLimit, WhenFull,
+    BreakerPolicy, DrainPlan, EdgeConfig, FanoutMode, NamespacePolicy, Policies, RoutePolicy,
+    SessionLimits, UserLimit, WhenFull,
 };
 use hub::{DeliveryPolicy, OutboxLimits};
 use wire::{GatewayId, Subprotocol, websocket::ReaderLimits};
 
 use super::{
-    Access, BreakerConfig, Config, LogFormat, NamespaceConfig, Overflow, RouteConfig, UserOverflow,
+    Access, BreakerConfig, Config, Fanout, LogFormat, NamespaceConfig, Overflow, RouteConfig,
+    UserOverflow,
 };
+
+/// How long gateways stay in channels that nobody listens to any more: clients
+/// that lost their connection are back within seconds.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// The subject that a route's workers serve.
 pub(super) fn route_subject(route: &RouteConfig) -> String {
@@ -72,6 +77,7 @@ impl Config {
                 rate: gateway.drain.rate,
                 window: gateway.drain.window,
             },
+            linger: LINGER,
             policies: self.policies(),
             user_limit: (gateway.max_connections_per_user > 0).then(|| UserLimit {
                 max: gateway.max_connections_per_user,
@@ -194,6 +200,16 @@ impl NamespaceConfig {
             publish: self.publish.into(),
             subscribe: self.subscribe.into(),
             delivery: DeliveryPolicy { overflow },
+            fanout: self.fanout.into(),
+        }
+    }
+}
+
+impl From<Fanout> for FanoutMode {
+    fn from(fanout: Fanout) -> Self {
+        match fanout {
+            Fanout::Interest => Self::Interest,
+            Fanout::Namespace => Self::Namespace,
         }
     }
 }
