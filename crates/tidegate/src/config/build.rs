@@ -79,7 +79,7 @@ impl Config {
             },
             linger: LINGER,
             policies: self.policies(),
-            user_limit: (gateway.max_connections_per_user > 0).then(|| UserLimit {
+            user_limit: (gateway.max_connections_per_user > 0).then_some(UserLimit {
                 max: gateway.max_connections_per_user,
                 when_full: match gateway.user_overflow {
                     UserOverflow::RefuseNew => WhenFull::RefuseNew,
