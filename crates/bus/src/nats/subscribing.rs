@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use tokio::{
     sync::{oneshot, watch},
-    task::unconstrained,
+    task::{unconstrained, yield_now},
 };
 
 use super::{
@@ -156,7 +156,7 @@ impl Plain {
         loop {
             match self.next_event().await {
                 Event::Delivery(raw) => self.take(&raw),
-                Event::Line => self.notice(),
+                Event::Line => self.notice().await,
                 Event::End => return,
             }
         }
@@ -172,7 +172,7 @@ impl Plain {
 
     /// Tells of what may be missing. A new connection is told when it is there:
     /// whoever then looks what has become of things misses nothing later.
-    fn notice(&mut self) {
+    async fn notice(&mut self) {
         let now = *self.line.borrow_and_update();
         let before = std::mem::replace(&mut self.known, now);
         let anew = now.connections != before.connections;
@@ -186,11 +186,14 @@ impl Plain {
             self.lost(0);
         }
         self.empty = !now.connected;
-        // The queue is empty now; had it been full, what is missing behind it
-        // will be told in its place.
-        if waited < SUBSCRIPTION_CAPACITY
-            && let Some(dropped) = self.feed.lost_at_end()
-        {
+        // What fell out of a full queue may be followed by nothing: it is told
+        // when the queue is empty.
+        let mut emptied = waited < SUBSCRIPTION_CAPACITY;
+        while !emptied {
+            yield_now().await;
+            emptied = self.deliver_what_waits() < SUBSCRIPTION_CAPACITY;
+        }
+        if let Some(dropped) = self.feed.lost_at_end() {
             self.lost(dropped);
         }
     }
