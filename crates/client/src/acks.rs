@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use wire::client::Direct;
+use wire::client::{Ack, Direct};
 
 /// Messages that await confirmation; of more the oldest are never confirmed.
 const MOST: usize = 4_096;
@@ -68,18 +68,22 @@ impl Acks {
     }
 
     /// What to confirm now on `line`, which is the main one or not; cumulative.
-    pub(crate) fn take(&mut self, line: u32, is_main: bool) -> Option<u64> {
+    pub(crate) fn take(&mut self, line: u32, is_main: bool) -> Option<Ack> {
         let confirmed = self.confirmed;
-        let mut up_to = None;
+        let mut ack = Ack::default();
         self.due.retain(|due| {
             let is_its = due.line.map_or(is_main, |its| its == line);
             let is_due = is_its && due.number <= confirmed;
             if is_due {
-                up_to = up_to.max(Some(due.up_to));
+                let up_to = match due.is_durable {
+                    true => &mut ack.up_to,
+                    false => &mut ack.ack_id,
+                };
+                *up_to = due.up_to.max(*up_to);
             }
             !is_due
         });
-        up_to
+        (ack != Ack::default()).then_some(ack)
     }
 
     /// The connection is gone, and with it who waited for confirmations by its
@@ -108,6 +112,10 @@ mod tests {
         }
     }
 
+    fn others(ack_id: u64) -> Ack {
+        Ack { up_to: 0, ack_id }
+    }
+
     #[test]
     fn each_connection_is_told_in_its_own_count() {
         let mut acks = Acks::default();
@@ -115,11 +123,11 @@ mod tests {
         acks.note_copy(first, 2, &direct(0, 7));
         let second = acks.note(2, &direct(0, 8));
         acks.confirm(first);
-        assert_eq!(acks.take(1, false), Some(40));
-        assert_eq!(acks.take(2, true), Some(7));
+        assert_eq!(acks.take(1, false), Some(others(40)));
+        assert_eq!(acks.take(2, true), Some(others(7)));
         acks.confirm(second);
         assert_eq!(acks.take(1, false), None);
-        assert_eq!(acks.take(2, true), Some(8));
+        assert_eq!(acks.take(2, true), Some(others(8)));
         assert_eq!(acks.take(2, true), None);
     }
 
@@ -130,6 +138,10 @@ mod tests {
         let last = acks.note(1, &direct(0, 9));
         acks.line_ended(1);
         acks.confirm(last);
-        assert_eq!(acks.take(2, true), Some(30));
+        let durable = Ack {
+            up_to: 30,
+            ack_id: 0,
+        };
+        assert_eq!(acks.take(2, true), Some(durable));
     }
 }

@@ -206,7 +206,7 @@ impl Mailbox {
     }
 
     /// See [`Acks::take`].
-    pub(crate) fn take_ack(&mut self, line: u32, is_main: bool) -> Option<u64> {
+    pub(crate) fn take_ack(&mut self, line: u32, is_main: bool) -> Option<proto::Ack> {
         self.acks.take(line, is_main)
     }
 

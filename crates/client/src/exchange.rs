@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use wire::{
     Subprotocol,
     client::{
-        Ack, Cancel, ErrorCode, Subscribed, Unsubscribed, Welcome, client_event, response::Outcome,
+        Cancel, ErrorCode, Subscribed, Unsubscribed, Welcome, client_event, response::Outcome,
         server_event::Event,
     },
 };
@@ -175,8 +175,8 @@ impl Exchange {
         let Some(line) = on(&mut self.line, &mut self.second, side) else {
             return Vec::new();
         };
-        if let Some(up_to) = self.mailbox.take_ack(line.id, side == Side::Main) {
-            line.send(client_event::Event::Ack(Ack { up_to }));
+        if let Some(ack) = self.mailbox.take_ack(line.id, side == Side::Main) {
+            line.send(client_event::Event::Ack(ack));
         }
         line.take_messages()
     }

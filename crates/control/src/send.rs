@@ -109,6 +109,8 @@ impl Sending {
             target: Some(send.meant.target()),
             payload: send.payload.clone(),
             await_level: awaited(send.level).into(),
+            mailbox_offset: 0,
+            mailbox_previous: 0,
         };
         let command = Command::Deliver(deliver);
         self.gateways

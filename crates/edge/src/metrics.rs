@@ -53,7 +53,7 @@ pub(crate) struct Metrics {
 }
 
 /// Labels of commands, in the order of [`command_index`].
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "deliver",
     "disconnect",
     "list_connections",
@@ -62,6 +62,7 @@ const COMMANDS: [&str; 8] = [
     "unsubscribe",
     "drain",
     "status",
+    "fence",
 ];
 
 /// Counts of one shard.
@@ -158,6 +159,7 @@ fn command_index(command: &Command) -> usize {
         Command::Unsubscribe(_) => 5,
         Command::Drain(_) => 6,
         Command::Status(_) => 7,
+        Command::Fence(_) => 8,
     }
 }
 

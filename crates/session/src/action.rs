@@ -86,14 +86,57 @@ pub enum Action {
         /// Names the request.
         id: u32,
     },
-    /// The client confirms all `Direct` events up to this offset.
+    /// The client confirms `Direct` events.
     Acked {
-        /// An offset, or the `ack_id` of an event that is not durable.
+        /// All durable ones up to this offset; zero: none.
         up_to: u64,
+        /// All others up to this `ack_id`; zero: none.
+        ack_id: u64,
+    },
+    /// Read a log; answer by [`crate::Established::history`], once.
+    History {
+        /// Names the operation; never zero.
+        id: u32,
+        /// Whose log; permitted.
+        channel: Channel,
+        /// From where.
+        start: HistoryStart,
+        /// At most so many publications; zero: as many as may be.
+        limit: u32,
+    },
+    /// Keep a will for the session; answer by
+    /// [`crate::Established::will_settled`], once.
+    ArmWill {
+        /// Names the operation; never zero.
+        id: u32,
+        /// What to call; permitted.
+        route: String,
+        /// What with.
+        payload: Bytes,
+        /// For how long the session may be without a connection, in
+        /// milliseconds.
+        grace_ms: u32,
+    },
+    /// Take back the session's will; answer by
+    /// [`crate::Established::will_settled`], once.
+    DisarmWill {
+        /// Names the operation; never zero.
+        id: u32,
     },
     /// Close the connection. The `Closing` event is the [`Action::Send`] just
     /// before; no action comes after.
     Close(CloseCause),
+}
+
+/// Where a read of a log begins.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HistoryStart {
+    /// With the oldest publication kept.
+    Oldest,
+    /// Behind a position.
+    After(Position),
+    /// With the first publication since then, Unix time in milliseconds.
+    Time(i64),
 }
 
 /// A queue of actions; one for each shard is enough, as it keeps its memory
@@ -147,10 +190,19 @@ mod tests {
     fn actions_leave_in_the_order_they_came() {
         let mut actions = Actions::new();
         actions.push(Action::Welcome);
-        actions.push(Action::Acked { up_to: 1 });
+        actions.push(Action::Acked {
+            up_to: 1,
+            ack_id: 0,
+        });
         assert!(!actions.is_empty());
         assert_eq!(actions.pop(), Some(Action::Welcome));
-        assert_eq!(actions.pop(), Some(Action::Acked { up_to: 1 }));
+        assert_eq!(
+            actions.pop(),
+            Some(Action::Acked {
+                up_to: 1,
+                ack_id: 0
+            })
+        );
         assert!(actions.is_empty());
     }
 }

@@ -27,6 +27,7 @@ use crate::{
 
 mod answers;
 mod by_server;
+mod kept;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -42,7 +43,6 @@ const MAX_HEADER_BYTES: usize = 255;
 pub struct Established {
     in_flight: InFlight,
     waiting: Waiting,
-    acked_up_to: u64,
     /// Live ones and pending ones.
     subscriptions: u32,
     /// `max_in_flight` as Welcome told it; zero: no limit.
@@ -82,7 +82,6 @@ impl Established {
         Self {
             in_flight: InFlight::default(),
             waiting: Waiting::default(),
-            acked_up_to: 0,
             subscriptions: 0,
             window: config.limits.max_in_flight,
             stage,
@@ -144,11 +143,6 @@ impl Established {
         self.subscriptions
     }
 
-    /// The highest offset the client has confirmed; zero: none.
-    pub fn acked_up_to(&self) -> u64 {
-        self.acked_up_to
-    }
-
     fn is_window_full(&self) -> bool {
         self.window != 0 && self.in_flight.len() >= self.window as usize
     }
@@ -160,15 +154,15 @@ impl Established {
             Some(Event::Subscribe(subscribe)) => self.subscribe(subscribe, ctx),
             Some(Event::Unsubscribe(unsubscribe)) => self.unsubscribe(unsubscribe, ctx),
             Some(Event::Cancel(cancel)) => self.cancel(cancel.id, ctx.actions),
-            Some(Event::Ack(ack)) => self.ack(ack.up_to, ctx.actions),
+            Some(Event::Ack(ack)) => self.ack(ack, ctx.actions),
             Some(Event::Ping(ping)) => ctx.actions.push(Action::Send(reply::pong(ping.nonce))),
             Some(Event::Hello(hello)) => self.hello(*hello, ctx.actions),
             Some(Event::Refresh(refresh)) => {
                 refuse(refresh.id, ErrorCode::Unimplemented, ctx.actions)
             }
-            Some(Event::History(history)) => {
-                refuse(history.id, ErrorCode::Unimplemented, ctx.actions)
-            }
+            Some(Event::History(history)) => self.read_history(history, ctx),
+            Some(Event::ArmWill(will)) => self.arm_will(will, ctx),
+            Some(Event::DisarmWill(disarm)) => self.disarm_will(disarm.id, ctx.actions),
             Some(Event::Presence(presence)) => {
                 refuse(presence.id, ErrorCode::Unimplemented, ctx.actions)
             }
@@ -348,13 +342,6 @@ impl Established {
             actions.push(Action::Send(reply::response(id, Err(failure))));
             actions.push(Action::CancelRequest { id });
         }
-    }
-
-    fn ack(&mut self, up_to: u64, actions: &mut Actions) {
-        self.acked_up_to = self.acked_up_to.max(up_to);
-        // Passed on even if lower: events that are not durable count by
-        // themselves.
-        actions.push(Action::Acked { up_to });
     }
 
     fn check_id(&self, id: u32) -> Result<(), ErrorCode> {

@@ -93,6 +93,7 @@ mod tests {
                 client_version: "1.0".into(),
                 migrates: true,
                 ticket: Bytes::from_static(b"ticket"),
+                mailbox_offset: 0,
             },
         };
         assert_eq!(actions.pop(), Some(expected));

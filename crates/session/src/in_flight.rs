@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 /// ```text
 ///   Request --Cancel--> Cancelled --late reply--> (free)
 ///      +-----------------reply------------------> (free)
-///   Publish, Subscribe, Unsubscribe ---answer---> (free)
+///   any other ------------------answer---------> (free)
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -22,6 +22,10 @@ pub(crate) enum Operation {
     Subscribe,
     /// Awaits Unsubscribed or Error.
     Unsubscribe,
+    /// Awaits HistoryResult or Error.
+    History,
+    /// Awaits Accepted or Error.
+    Will,
 }
 
 /// Ids in use, bounded by the window. Searched from end to end: a window is

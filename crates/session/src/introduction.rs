@@ -21,13 +21,14 @@ pub struct Introduction {
     pub migrates: bool,
     /// The session that it wants to take up again, unchecked; empty: none.
     pub ticket: Bytes,
+    /// Offset of the last durable `Direct` handled; zero: none.
+    pub mailbox_offset: u64,
 }
 
 // === impl Introduction ===
 
 impl Introduction {
-    /// Reads what concerns the client. What Hello says about positions is
-    /// ignored: nothing is read back from logs yet.
+    /// Reads what concerns the client.
     ///
     /// # Errors
     /// If a text is longer than the contract allows.
@@ -37,7 +38,8 @@ impl Introduction {
             client_version,
             capabilities,
             session_ticket,
-            ..
+            mailbox_offset,
+            token: _,
         } = hello;
         if client_name.len().max(client_version.len()) > MAX_CLIENT_TEXT_BYTES {
             return Err(CloseCause::ProtocolViolation);
@@ -47,6 +49,7 @@ impl Introduction {
             client_version,
             migrates: capabilities.iter().any(|name| name == MIGRATE),
             ticket: session_ticket,
+            mailbox_offset,
         })
     }
 }

@@ -36,7 +36,7 @@ mod reply;
 mod verifying;
 mod waiting;
 
-pub use action::{Action, Actions};
+pub use action::{Action, Actions, HistoryStart};
 pub use config::{Authenticated, Grants, SessionConfig};
 pub use established::Established;
 pub use greeting::Greeting;

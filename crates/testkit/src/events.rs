@@ -83,9 +83,9 @@ pub fn cancel(id: u32) -> ClientEvent {
     event(Event::Cancel(Cancel { id }))
 }
 
-/// Confirms Direct messages up to an offset.
-pub fn ack(up_to: u64) -> ClientEvent {
-    event(Event::Ack(Ack { up_to }))
+/// Confirms Direct messages that are not durable, up to an `ack_id`.
+pub fn ack(ack_id: u64) -> ClientEvent {
+    event(Event::Ack(Ack { up_to: 0, ack_id }))
 }
 
 /// A Ping event, which a Pong event answers.

@@ -15,6 +15,7 @@ pub fn failure(code: ErrorCode, detail: &str) -> Failure {
         message,
         retryable: retryable(code),
         worker_code: Default::default(),
+        not_executed: never_executed(code),
     }
 }
 
@@ -35,12 +36,18 @@ fn message(code: ErrorCode) -> &'static str {
         ErrorCode::NotSubscribed => "not subscribed",
         ErrorCode::UnsubscribedByServer => "the server ended the subscription",
         ErrorCode::TooManySubscriptions => "too many subscriptions",
+        ErrorCode::NoHistory => "the channel keeps no log",
+        ErrorCode::OtherEpoch => "the position is of another log",
         ErrorCode::UnknownRoute => "no such route",
         ErrorCode::NoWorker => "no worker serves this route",
         ErrorCode::DeadlineExceeded => "no answer came in time; it may have been executed",
         ErrorCode::Cancelled => "cancelled",
         ErrorCode::WorkerError => "the worker failed the request",
         ErrorCode::DuplicateId => "the id is in use",
+        ErrorCode::InProgress => "the request with this idempotency key has no outcome yet",
+        ErrorCode::IdempotencyKeyReused => "the idempotency key was used for another request",
+        ErrorCode::OutcomeUnknown => "whether it was executed will never be known",
+        ErrorCode::WillFired => "the will has been fired",
         ErrorCode::RateLimited => "too many messages",
         ErrorCode::Overloaded => "the gateway is overloaded",
         ErrorCode::Unavailable => "the bus cannot be reached",
@@ -48,11 +55,25 @@ fn message(code: ErrorCode) -> &'static str {
     }
 }
 
+/// Whether a request that fails with the code was certainly given to no worker.
+fn never_executed(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::NoWorker
+            | ErrorCode::UnknownRoute
+            | ErrorCode::PermissionDenied
+            | ErrorCode::MalformedMessage
+            | ErrorCode::IdempotencyKeyReused
+            | ErrorCode::RateLimited
+    )
+}
+
 fn retryable(code: ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::NoWorker
             | ErrorCode::DeadlineExceeded
+            | ErrorCode::InProgress
             | ErrorCode::RateLimited
             | ErrorCode::Overloaded
             | ErrorCode::Unavailable

@@ -16,10 +16,10 @@ fn direct(previous: u64, offset: u64) -> Event {
     })
 }
 
-/// The next event, which must be an Ack: up to where.
-async fn acked(connection: &mut Connection) -> u64 {
+/// The next event, which must be an Ack: up to which offset, and number.
+async fn acked(connection: &mut Connection) -> (u64, u64) {
     match connection.expect().await {
-        client_event::Event::Ack(Ack { up_to }) => up_to,
+        client_event::Event::Ack(Ack { up_to, ack_id }) => (up_to, ack_id),
         other => panic!("not an ack: {other:?}"),
     }
 }
@@ -30,7 +30,7 @@ async fn messages_wait_for_a_reader_and_are_confirmed_when_it_takes_them() {
     connection.send([direct(0, 3), direct(0, 0)]).await;
     assert!(connection.is_quiet().await);
     let mut messages = client.direct();
-    for (offset, ack) in [(3, 3), (0, 40)] {
+    for (offset, ack) in [(3, (3, 0)), (0, (0, 40))] {
         let Some(DirectEvent::Message(message)) = messages.next().await else {
             panic!("a message");
         };
@@ -55,7 +55,7 @@ async fn a_program_may_confirm_by_itself() {
     }
     assert!(connection.is_quiet().await);
     client.ack(last.expect("its sender waits"));
-    assert_eq!(acked(&mut connection).await, 4);
+    assert_eq!(acked(&mut connection).await, (4, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,7 +73,7 @@ async fn another_connection_is_not_told_what_the_last_one_asked() {
     let mut connection = gateway.welcome(Limits::default()).await;
     client.ack(last.ack.expect("its sender waits"));
     // The offset holds everywhere; number 40 was the lost connection's own.
-    assert_eq!(acked(&mut connection).await, 3);
+    assert_eq!(acked(&mut connection).await, (3, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -101,6 +101,7 @@ pub(super) fn meant(command: &Command) -> Option<&Target> {
         Command::CountConnections(count) => count.target.as_ref(),
         Command::Subscribe(subscribe) => subscribe.target.as_ref(),
         Command::Unsubscribe(unsubscribe) => unsubscribe.target.as_ref(),
+        Command::Fence(fence) => fence.target.as_ref(),
         Command::Drain(_) | Command::Status(_) => None,
     }
 }

@@ -4,7 +4,10 @@ use std::time::SystemTime;
 
 use auth::TokenError;
 use session::{Action, Authenticated};
-use wire::{CloseCause, Subprotocol, client::ClientEvent};
+use wire::{
+    CloseCause, Subprotocol,
+    client::{ClientEvent, ErrorCode},
+};
 
 use super::{
     Core,
@@ -157,10 +160,24 @@ impl Core {
             publish @ Action::Publish { .. } => self.publish(slot, connection, publish),
             request @ Action::Request { .. } => self.request(slot, connection, request),
             Action::CancelRequest { id } => self.cancel(connection, id),
-            Action::Acked { up_to } => self.deliveries.acknowledged(slot_number(slot), up_to),
+            Action::Acked { up_to: _, ack_id } => {
+                self.deliveries.acknowledged(slot_number(slot), ack_id);
+            }
+            Action::History { id, .. } => self.unserved(connection, id),
+            Action::ArmWill { id, .. } | Action::DisarmWill { id } => self.unserved(connection, id),
             Action::Close(cause) => return Err(Ending { cause, told: true }),
         }
         Ok(())
+    }
+
+    /// Answers what this gateway does not serve yet.
+    fn unserved(&mut self, connection: &mut Connection, id: u32) {
+        let Phase::Established(session) = &mut connection.phase else {
+            return;
+        };
+        let code = ErrorCode::Unimplemented;
+        session.history(id, Err(code), &mut self.actions);
+        session.will_settled(id, Err(code), &mut self.actions);
     }
 
     fn welcome(&mut self, slot: usize, connection: &Connection) {

@@ -6,7 +6,7 @@ use wire::{
     Channel, CloseCause, ConnectionId,
     client::ErrorCode,
     gateway::{
-        self, Changed, Disconnect, ListConnections, Target, command::Command,
+        self, Changed, Disconnect, Fence, ListConnections, Target, command::Command,
         target::Target as Kind,
     },
 };
@@ -25,6 +25,7 @@ impl Shard {
         let answer = match (&query.command, &query.channel) {
             (Command::Deliver(deliver), _) => return self.deliver(deliver, query),
             (Command::Disconnect(disconnect), _) => self.disconnect(disconnect),
+            (Command::Fence(fence), _) => self.fence(fence),
             (Command::ListConnections(list), _) => self.page(list, query),
             (Command::CountConnections(_), _) => self.count(query.target()),
             (Command::Subscribe(_), Some(channel)) => self.subscribe_all(channel, query),
@@ -57,6 +58,25 @@ impl Shard {
             self.close_with(slot, cause, code, message);
         }
         Answer::Disconnected(slots.len() as u64)
+    }
+
+    /// Closes the connections of a session that are older than the one that took
+    /// it over.
+    fn fence(&mut self, fence: &Fence) -> Answer {
+        let newest = (fence.session_epoch, fence.connection_id.parse().ok());
+        let mut slots = self.targets(fence.target.as_ref());
+        slots.retain(|&slot| {
+            let connection = &self.connections[slot];
+            let id = self.core.connection_id(slot, connection.generation);
+            let is_older = (connection.profile.session_epoch, Some(id)) < newest;
+            is_older && !connection.flow.asked_to_move
+        });
+        let cause = CloseCause::SessionReplaced;
+        for &slot in &slots {
+            self.close_with(slot, cause, cause.code(), cause.message());
+        }
+        let count = slots.len() as u64;
+        Answer::Changed(Changed { count, refused: 0 })
     }
 
     /// Subscribes everybody meant, whatever their tokens say.

@@ -66,6 +66,7 @@ async fn delivered(gateway: &Gateway, target: Option<Target>, await_level: Level
         target,
         payload: "direct".into(),
         await_level: await_level.into(),
+        ..Deliver::default()
     };
     match gateway.command(Command::Deliver(deliver)).await {
         Reply::Delivered(delivered) => delivered,

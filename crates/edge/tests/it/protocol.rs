@@ -5,7 +5,7 @@ use bytes::Bytes;
 use testkit::{RawClient, ack, hello, ping, publish, subscribe, unsubscribe};
 use wire::{
     UserId,
-    client::{ClientEvent, ErrorCode, History, Refresh, client_event, server_event::Event},
+    client::{ClientEvent, ErrorCode, Presence, Refresh, client_event, server_event::Event},
     websocket::OpCode,
 };
 
@@ -152,11 +152,11 @@ async fn events_that_are_not_served_yet_are_answered() {
         id: 3,
         ..Refresh::default()
     });
-    let history = client_event::Event::History(History {
+    let presence = client_event::Event::Presence(Presence {
         id: 4,
-        ..History::default()
+        ..Presence::default()
     });
-    let events = [Some(refresh), Some(history), None];
+    let events = [Some(refresh), Some(presence), None];
     client
         .send_events(&events.map(|event| ClientEvent { event }))
         .await;

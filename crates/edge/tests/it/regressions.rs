@@ -39,6 +39,7 @@ async fn deliver(gateway: &Gateway, user: &str, bytes: usize, await_written: boo
         } else {
             Level::Enqueued.into()
         },
+        ..Deliver::default()
     };
     match gateway.command(Command::Deliver(deliver)).await {
         Reply::Delivered(delivered) => delivered.receipts[0].level(),

@@ -2,6 +2,7 @@
 //! as a whole.
 
 mod by_server;
+mod kept;
 mod requests;
 mod subscriptions;
 
@@ -9,9 +10,8 @@ use bytes::Bytes;
 use wire::{
     CloseCause, Offset,
     client::{
-        Ack, ErrorCode, History, Ping, Position, Presence, Publish, Refresh, Request,
-        SetSubscription, Subscribe, SubscribeOptions, Subscribed, Verdict, client_event::Event,
-        server_event,
+        Ack, ErrorCode, Ping, Position, Presence, Publish, Refresh, Request, SetSubscription,
+        Subscribe, SubscribeOptions, Subscribed, Verdict, client_event::Event, server_event,
     },
 };
 
@@ -195,15 +195,14 @@ fn ping_gets_pong_with_its_nonce() {
 }
 
 #[test]
-fn acks_are_passed_on_and_the_highest_is_remembered() {
+fn acks_are_passed_on_as_they_are() {
     let mut bench = Bench::new();
-    for up_to in [5, 3] {
+    for (up_to, ack_id) in [(5, 0), (3, 7)] {
         assert_eq!(
-            bench.handle(Event::Ack(Ack { up_to })),
-            [Action::Acked { up_to }]
+            bench.handle(Event::Ack(Ack { up_to, ack_id })),
+            [Action::Acked { up_to, ack_id }]
         );
     }
-    assert_eq!(bench.session.acked_up_to(), 5);
 }
 
 #[test]
@@ -213,10 +212,6 @@ fn events_not_served_get_unimplemented_with_their_id() {
         Event::Refresh(Refresh {
             id: 8,
             ..Refresh::default()
-        }),
-        Event::History(History {
-            id: 8,
-            ..History::default()
         }),
         Event::Presence(Presence {
             id: 8,

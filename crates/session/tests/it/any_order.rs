@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use wire::client::{
-    Ack, Cancel, History, Ping, Publish, Request, Subscribe, Unsubscribe,
+    Ack, Cancel, Ping, Presence, Publish, Request, Subscribe, Unsubscribe,
     client_event::Event as Asked, server_event::Event as Answer,
 };
 
@@ -118,11 +118,14 @@ fn asked() -> impl Strategy<Value = Asked> {
         }),
         6..=7 => Asked::Unsubscribe(Unsubscribe { id, channel: name }),
         8..=9 => Asked::Cancel(Cancel { id }),
-        10 => Asked::History(History {
+        10 => Asked::Presence(Presence {
             id,
-            ..History::default()
+            ..Presence::default()
         }),
-        _ if id < 4 => Asked::Ack(Ack { up_to: id.into() }),
+        _ if id < 4 => Asked::Ack(Ack {
+            up_to: id.into(),
+            ack_id: 0,
+        }),
         _ => Asked::Ping(Ping { nonce: id }),
     })
 }
@@ -137,7 +140,7 @@ fn with_fresh_id(mut step: Step, next_id: &mut u32) -> Step {
         Asked::Publish(it) => &mut it.id,
         Asked::Subscribe(it) => &mut it.id,
         Asked::Unsubscribe(it) => &mut it.id,
-        Asked::History(it) => &mut it.id,
+        Asked::Presence(it) => &mut it.id,
         Asked::Cancel(it) => {
             it.id = next_id.saturating_sub(it.id);
             return step;

@@ -234,7 +234,7 @@ fn id_of(asked: &Asked) -> Option<u32> {
         Asked::Publish(it) => Some(it.id),
         Asked::Subscribe(it) => Some(it.id),
         Asked::Unsubscribe(it) => Some(it.id),
-        Asked::History(it) => Some(it.id),
+        Asked::Presence(it) => Some(it.id),
         _ => None,
     }
 }

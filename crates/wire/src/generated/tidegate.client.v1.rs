@@ -94,6 +94,10 @@ pub enum ErrorCode {
     TooManySubscriptions = 24,
     /// The control plane ended the subscription (see Unsubscribed).
     UnsubscribedByServer = 25,
+    /// The channel's namespace keeps no log.
+    NoHistory = 26,
+    /// The position is of another log than the channel has now.
+    OtherEpoch = 27,
     /// The route is not in the gateway's allow-list.
     UnknownRoute = 30,
     /// No worker serves the route at the moment.
@@ -106,6 +110,16 @@ pub enum ErrorCode {
     WorkerError = 34,
     /// The id is in use by an operation that has not ended.
     DuplicateId = 35,
+    /// The request that first had this idempotency key is being executed, or may
+    /// be: the same request gets its outcome later.
+    InProgress = 36,
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused = 37,
+    /// The request that first had this idempotency key was given to a worker and
+    /// its outcome will never be known; the route forbids to ask again.
+    OutcomeUnknown = 38,
+    /// The session's will has been fired.
+    WillFired = 39,
     /// Limits of messages or bytes per second are exceeded.
     RateLimited = 40,
     /// A queue is full or the bus is behind; retry later.
@@ -137,12 +151,18 @@ impl ErrorCode {
             Self::NotSubscribed => "ERROR_CODE_NOT_SUBSCRIBED",
             Self::TooManySubscriptions => "ERROR_CODE_TOO_MANY_SUBSCRIPTIONS",
             Self::UnsubscribedByServer => "ERROR_CODE_UNSUBSCRIBED_BY_SERVER",
+            Self::NoHistory => "ERROR_CODE_NO_HISTORY",
+            Self::OtherEpoch => "ERROR_CODE_OTHER_EPOCH",
             Self::UnknownRoute => "ERROR_CODE_UNKNOWN_ROUTE",
             Self::NoWorker => "ERROR_CODE_NO_WORKER",
             Self::DeadlineExceeded => "ERROR_CODE_DEADLINE_EXCEEDED",
             Self::Cancelled => "ERROR_CODE_CANCELLED",
             Self::WorkerError => "ERROR_CODE_WORKER_ERROR",
             Self::DuplicateId => "ERROR_CODE_DUPLICATE_ID",
+            Self::InProgress => "ERROR_CODE_IN_PROGRESS",
+            Self::IdempotencyKeyReused => "ERROR_CODE_IDEMPOTENCY_KEY_REUSED",
+            Self::OutcomeUnknown => "ERROR_CODE_OUTCOME_UNKNOWN",
+            Self::WillFired => "ERROR_CODE_WILL_FIRED",
             Self::RateLimited => "ERROR_CODE_RATE_LIMITED",
             Self::Overloaded => "ERROR_CODE_OVERLOADED",
             Self::Unavailable => "ERROR_CODE_UNAVAILABLE",
@@ -167,12 +187,18 @@ impl ErrorCode {
             "ERROR_CODE_NOT_SUBSCRIBED" => Some(Self::NotSubscribed),
             "ERROR_CODE_TOO_MANY_SUBSCRIPTIONS" => Some(Self::TooManySubscriptions),
             "ERROR_CODE_UNSUBSCRIBED_BY_SERVER" => Some(Self::UnsubscribedByServer),
+            "ERROR_CODE_NO_HISTORY" => Some(Self::NoHistory),
+            "ERROR_CODE_OTHER_EPOCH" => Some(Self::OtherEpoch),
             "ERROR_CODE_UNKNOWN_ROUTE" => Some(Self::UnknownRoute),
             "ERROR_CODE_NO_WORKER" => Some(Self::NoWorker),
             "ERROR_CODE_DEADLINE_EXCEEDED" => Some(Self::DeadlineExceeded),
             "ERROR_CODE_CANCELLED" => Some(Self::Cancelled),
             "ERROR_CODE_WORKER_ERROR" => Some(Self::WorkerError),
             "ERROR_CODE_DUPLICATE_ID" => Some(Self::DuplicateId),
+            "ERROR_CODE_IN_PROGRESS" => Some(Self::InProgress),
+            "ERROR_CODE_IDEMPOTENCY_KEY_REUSED" => Some(Self::IdempotencyKeyReused),
+            "ERROR_CODE_OUTCOME_UNKNOWN" => Some(Self::OutcomeUnknown),
+            "ERROR_CODE_WILL_FIRED" => Some(Self::WillFired),
             "ERROR_CODE_RATE_LIMITED" => Some(Self::RateLimited),
             "ERROR_CODE_OVERLOADED" => Some(Self::Overloaded),
             "ERROR_CODE_UNAVAILABLE" => Some(Self::Unavailable),
@@ -277,17 +303,17 @@ impl ::prost::Name for ClientMessage {
 }
 /// One thing a client says. Unknown events are answered with
 /// ERROR_CODE_UNIMPLEMENTED and change nothing.
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClientEvent {
     #[prost(
         oneof = "client_event::Event",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
     )]
     pub event: ::core::option::Option<client_event::Event>,
 }
 /// Nested message and enum types in `ClientEvent`.
 pub mod client_event {
-    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Event {
         #[prost(message, tag = "1")]
         Hello(::prost::alloc::boxed::Box<super::Hello>),
@@ -313,6 +339,10 @@ pub mod client_event {
         Presence(super::Presence),
         #[prost(message, tag = "12")]
         SetSubscription(super::SetSubscription),
+        #[prost(message, tag = "13")]
+        ArmWill(super::ArmWill),
+        #[prost(message, tag = "14")]
+        DisarmWill(super::DisarmWill),
     }
 }
 impl ::prost::Name for ClientEvent {
@@ -327,7 +357,7 @@ impl ::prost::Name for ClientEvent {
 }
 /// Opens the conversation; answered by Welcome, or by Closing and a close.
 /// MUST be the first event and MUST NOT be sent twice.
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Hello {
     /// JWT that names the user. Empty when the upgrade request carried it, in the
     /// Authorization header or the access_token query parameter.
@@ -346,10 +376,8 @@ pub struct Hello {
     /// To resume: the ticket of the last Welcome.
     #[prost(bytes = "bytes", tag = "5")]
     pub session_ticket: ::prost::bytes::Bytes,
-    /// To resume: the positions held, one for each subscription.
-    #[prost(message, repeated, tag = "6")]
-    pub resume: ::prost::alloc::vec::Vec<ResumeSubscription>,
-    /// To resume: offset of the last Direct handled.
+    /// Offset of the last durable Direct that the client has handled: those after
+    /// it follow. Zero: those that the user has confirmed nowhere yet.
     #[prost(uint64, tag = "7")]
     pub mailbox_offset: u64,
 }
@@ -361,26 +389,6 @@ impl ::prost::Name for Hello {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/tidegate.client.v1.Hello".into()
-    }
-}
-/// A subscription to take up again.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ResumeSubscription {
-    #[prost(string, tag = "1")]
-    pub channel: ::prost::alloc::string::String,
-    #[prost(message, optional, tag = "2")]
-    pub since: ::core::option::Option<Position>,
-    #[prost(message, optional, tag = "3")]
-    pub options: ::core::option::Option<SubscribeOptions>,
-}
-impl ::prost::Name for ResumeSubscription {
-    const NAME: &'static str = "ResumeSubscription";
-    const PACKAGE: &'static str = "tidegate.client.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "tidegate.client.v1.ResumeSubscription".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/tidegate.client.v1.ResumeSubscription".into()
     }
 }
 /// Asks for the publications of a channel; answered by Subscribed or Error.
@@ -522,11 +530,16 @@ impl ::prost::Name for Cancel {
         "/tidegate.client.v1.Cancel".into()
     }
 }
-/// Confirms all Direct messages up to and including an offset.
+/// Confirms Direct messages; cumulative.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ack {
+    /// All durable ones up to and including this offset, for the user: they are
+    /// not sent again to connections that hold no position. Zero: none.
     #[prost(uint64, tag = "1")]
     pub up_to: u64,
+    /// All others that asked for it, up to and including this ack_id. Zero: none.
+    #[prost(uint64, tag = "2")]
+    pub ack_id: u64,
 }
 impl ::prost::Name for Ack {
     const NAME: &'static str = "Ack";
@@ -572,19 +585,26 @@ impl ::prost::Name for Ping {
         "/tidegate.client.v1.Ping".into()
     }
 }
-/// Reads a channel's log; answered by HistoryResult or Error.
+/// Reads a channel's log; answered by HistoryResult or Error. The next page is
+/// read with the position of the last publication of the one before.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct History {
     #[prost(uint32, tag = "1")]
     pub id: u32,
     #[prost(string, tag = "2")]
     pub channel: ::prost::alloc::string::String,
-    /// Publications after this position; absent: the oldest kept.
+    /// Publications after this position; absent: from the oldest kept. With an
+    /// empty epoch only the offset counts.
     #[prost(message, optional, tag = "3")]
     pub since: ::core::option::Option<Position>,
-    /// At most so many publications.
+    /// At most so many publications; zero, and more than the gateway allows, mean
+    /// as many as it allows.
     #[prost(uint32, tag = "4")]
     pub limit: u32,
+    /// Publications that the log has had since then, Unix time in milliseconds;
+    /// zero: of any time. Not together with since.
+    #[prost(int64, tag = "5")]
+    pub since_time_ms: i64,
 }
 impl ::prost::Name for History {
     const NAME: &'static str = "History";
@@ -632,6 +652,50 @@ impl ::prost::Name for SetSubscription {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/tidegate.client.v1.SetSubscription".into()
+    }
+}
+/// Leaves a request to be made when the session has been without a connection for
+/// longer than the grace, whatever ended it: a last will, or "cancel on
+/// disconnect". Answered by Accepted once it is in the cluster's keeping, or by
+/// Error. A session has one will: another one takes its place.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArmWill {
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+    /// What to call, and with what: as in Request, with the rights of this client.
+    #[prost(string, tag = "2")]
+    pub route: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub payload: ::prost::bytes::Bytes,
+    /// For how long the session may be without a connection, in milliseconds.
+    #[prost(uint32, tag = "4")]
+    pub grace_ms: u32,
+}
+impl ::prost::Name for ArmWill {
+    const NAME: &'static str = "ArmWill";
+    const PACKAGE: &'static str = "tidegate.client.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.client.v1.ArmWill".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.client.v1.ArmWill".into()
+    }
+}
+/// Takes the will back; answered by Accepted, also if there was none, or by Error
+/// with ERROR_CODE_WILL_FIRED if it is too late.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DisarmWill {
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+}
+impl ::prost::Name for DisarmWill {
+    const NAME: &'static str = "DisarmWill";
+    const PACKAGE: &'static str = "tidegate.client.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.client.v1.DisarmWill".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.client.v1.DisarmWill".into()
     }
 }
 /// One WebSocket message from a gateway: a batch of events, in order.
@@ -762,8 +826,11 @@ pub struct Subscribed {
     pub channel: ::prost::alloc::string::String,
     #[prost(enumeration = "Verdict", tag = "3")]
     pub verdict: i32,
-    /// The channel's position when the subscription took effect. Live
-    /// publications continue the chain from this offset.
+    /// Where the chain continues from: the first publication whose offset is
+    /// greater has this one as its previous, or a Gap comes before it. With
+    /// VERDICT_RECOVERED it is the position that the client held, otherwise the
+    /// channel's own. Publications up to this offset that come with other verdicts
+    /// are the channel's latest state, in order of offset, and of no chain.
     #[prost(message, optional, tag = "4")]
     pub position: ::core::option::Option<Position>,
     /// Stands for the channel's name in publications on this connection.
@@ -905,6 +972,9 @@ pub struct Failure {
     /// The worker's own code, where the worker failed the request.
     #[prost(string, tag = "4")]
     pub worker_code: ::prost::alloc::string::String,
+    /// It is certain that no worker has executed the request, nor will.
+    #[prost(bool, tag = "5")]
+    pub not_executed: bool,
 }
 impl ::prost::Name for Failure {
     const NAME: &'static str = "Failure";
@@ -916,7 +986,7 @@ impl ::prost::Name for Failure {
         "/tidegate.client.v1.Failure".into()
     }
 }
-/// Answers Publish: the bus has the publication.
+/// Answers Publish: the bus has the publication. Answers ArmWill and DisarmWill.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Accepted {
     #[prost(uint32, tag = "1")]

@@ -123,11 +123,19 @@ impl serde::Serialize for Ack {
         if self.up_to != 0 {
             len += 1;
         }
+        if self.ack_id != 0 {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.Ack", len)?;
         if self.up_to != 0 {
             #[allow(clippy::needless_borrow)]
             #[allow(clippy::needless_borrows_for_generic_args)]
             struct_ser.serialize_field("upTo", ToString::to_string(&self.up_to).as_str())?;
+        }
+        if self.ack_id != 0 {
+            #[allow(clippy::needless_borrow)]
+            #[allow(clippy::needless_borrows_for_generic_args)]
+            struct_ser.serialize_field("ackId", ToString::to_string(&self.ack_id).as_str())?;
         }
         struct_ser.end()
     }
@@ -141,11 +149,14 @@ impl<'de> serde::Deserialize<'de> for Ack {
         const FIELDS: &[&str] = &[
             "up_to",
             "upTo",
+            "ack_id",
+            "ackId",
         ];
 
         #[allow(clippy::enum_variant_names)]
         enum GeneratedField {
             UpTo,
+            AckId,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -168,6 +179,7 @@ impl<'de> serde::Deserialize<'de> for Ack {
                     {
                         match value {
                             "upTo" | "up_to" => Ok(GeneratedField::UpTo),
+                            "ackId" | "ack_id" => Ok(GeneratedField::AckId),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -188,6 +200,7 @@ impl<'de> serde::Deserialize<'de> for Ack {
                     V: serde::de::MapAccess<'de>,
             {
                 let mut up_to__ = None;
+                let mut ack_id__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::UpTo => {
@@ -198,14 +211,174 @@ impl<'de> serde::Deserialize<'de> for Ack {
                                 Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
                             ;
                         }
+                        GeneratedField::AckId => {
+                            if ack_id__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("ackId"));
+                            }
+                            ack_id__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
                     }
                 }
                 Ok(Ack {
                     up_to: up_to__.unwrap_or_default(),
+                    ack_id: ack_id__.unwrap_or_default(),
                 })
             }
         }
         deserializer.deserialize_struct("tidegate.client.v1.Ack", FIELDS, GeneratedVisitor)
+    }
+}
+impl serde::Serialize for ArmWill {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        use serde::ser::SerializeStruct;
+        let mut len = 0;
+        if self.id != 0 {
+            len += 1;
+        }
+        if !self.route.is_empty() {
+            len += 1;
+        }
+        if !self.payload.is_empty() {
+            len += 1;
+        }
+        if self.grace_ms != 0 {
+            len += 1;
+        }
+        let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.ArmWill", len)?;
+        if self.id != 0 {
+            struct_ser.serialize_field("id", &self.id)?;
+        }
+        if !self.route.is_empty() {
+            struct_ser.serialize_field("route", &self.route)?;
+        }
+        if !self.payload.is_empty() {
+            #[allow(clippy::needless_borrow)]
+            #[allow(clippy::needless_borrows_for_generic_args)]
+            struct_ser.serialize_field("payload", pbjson::private::base64::encode(&self.payload).as_str())?;
+        }
+        if self.grace_ms != 0 {
+            struct_ser.serialize_field("graceMs", &self.grace_ms)?;
+        }
+        struct_ser.end()
+    }
+}
+impl<'de> serde::Deserialize<'de> for ArmWill {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "id",
+            "route",
+            "payload",
+            "grace_ms",
+            "graceMs",
+        ];
+
+        #[allow(clippy::enum_variant_names)]
+        enum GeneratedField {
+            Id,
+            Route,
+            Payload,
+            GraceMs,
+        }
+        impl<'de> serde::Deserialize<'de> for GeneratedField {
+            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                struct GeneratedVisitor;
+
+                impl serde::de::Visitor<'_> for GeneratedVisitor {
+                    type Value = GeneratedField;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(formatter, "expected one of: {:?}", &FIELDS)
+                    }
+
+                    #[allow(unused_variables)]
+                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
+                    where
+                        E: serde::de::Error,
+                    {
+                        match value {
+                            "id" => Ok(GeneratedField::Id),
+                            "route" => Ok(GeneratedField::Route),
+                            "payload" => Ok(GeneratedField::Payload),
+                            "graceMs" | "grace_ms" => Ok(GeneratedField::GraceMs),
+                            _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
+                        }
+                    }
+                }
+                deserializer.deserialize_identifier(GeneratedVisitor)
+            }
+        }
+        struct GeneratedVisitor;
+        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
+            type Value = ArmWill;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("struct tidegate.client.v1.ArmWill")
+            }
+
+            fn visit_map<V>(self, mut map_: V) -> std::result::Result<ArmWill, V::Error>
+                where
+                    V: serde::de::MapAccess<'de>,
+            {
+                let mut id__ = None;
+                let mut route__ = None;
+                let mut payload__ = None;
+                let mut grace_ms__ = None;
+                while let Some(k) = map_.next_key()? {
+                    match k {
+                        GeneratedField::Id => {
+                            if id__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("id"));
+                            }
+                            id__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
+                        GeneratedField::Route => {
+                            if route__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("route"));
+                            }
+                            route__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::Payload => {
+                            if payload__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("payload"));
+                            }
+                            payload__ = 
+                                Some(map_.next_value::<::pbjson::private::BytesDeserialize<_>>()?.0)
+                            ;
+                        }
+                        GeneratedField::GraceMs => {
+                            if grace_ms__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("graceMs"));
+                            }
+                            grace_ms__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
+                    }
+                }
+                Ok(ArmWill {
+                    id: id__.unwrap_or_default(),
+                    route: route__.unwrap_or_default(),
+                    payload: payload__.unwrap_or_default(),
+                    grace_ms: grace_ms__.unwrap_or_default(),
+                })
+            }
+        }
+        deserializer.deserialize_struct("tidegate.client.v1.ArmWill", FIELDS, GeneratedVisitor)
     }
 }
 impl serde::Serialize for Cancel {
@@ -351,6 +524,12 @@ impl serde::Serialize for ClientEvent {
                 client_event::Event::SetSubscription(v) => {
                     struct_ser.serialize_field("setSubscription", v)?;
                 }
+                client_event::Event::ArmWill(v) => {
+                    struct_ser.serialize_field("armWill", v)?;
+                }
+                client_event::Event::DisarmWill(v) => {
+                    struct_ser.serialize_field("disarmWill", v)?;
+                }
             }
         }
         struct_ser.end()
@@ -376,6 +555,10 @@ impl<'de> serde::Deserialize<'de> for ClientEvent {
             "presence",
             "set_subscription",
             "setSubscription",
+            "arm_will",
+            "armWill",
+            "disarm_will",
+            "disarmWill",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -392,6 +575,8 @@ impl<'de> serde::Deserialize<'de> for ClientEvent {
             History,
             Presence,
             SetSubscription,
+            ArmWill,
+            DisarmWill,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -425,6 +610,8 @@ impl<'de> serde::Deserialize<'de> for ClientEvent {
                             "history" => Ok(GeneratedField::History),
                             "presence" => Ok(GeneratedField::Presence),
                             "setSubscription" | "set_subscription" => Ok(GeneratedField::SetSubscription),
+                            "armWill" | "arm_will" => Ok(GeneratedField::ArmWill),
+                            "disarmWill" | "disarm_will" => Ok(GeneratedField::DisarmWill),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -529,6 +716,20 @@ impl<'de> serde::Deserialize<'de> for ClientEvent {
                                 return Err(serde::de::Error::duplicate_field("setSubscription"));
                             }
                             event__ = map_.next_value::<::std::option::Option<_>>()?.map(client_event::Event::SetSubscription)
+;
+                        }
+                        GeneratedField::ArmWill => {
+                            if event__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("armWill"));
+                            }
+                            event__ = map_.next_value::<::std::option::Option<_>>()?.map(client_event::Event::ArmWill)
+;
+                        }
+                        GeneratedField::DisarmWill => {
+                            if event__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("disarmWill"));
+                            }
+                            event__ = map_.next_value::<::std::option::Option<_>>()?.map(client_event::Event::DisarmWill)
 ;
                         }
                     }
@@ -974,6 +1175,99 @@ impl<'de> serde::Deserialize<'de> for Direct {
         deserializer.deserialize_struct("tidegate.client.v1.Direct", FIELDS, GeneratedVisitor)
     }
 }
+impl serde::Serialize for DisarmWill {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        use serde::ser::SerializeStruct;
+        let mut len = 0;
+        if self.id != 0 {
+            len += 1;
+        }
+        let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.DisarmWill", len)?;
+        if self.id != 0 {
+            struct_ser.serialize_field("id", &self.id)?;
+        }
+        struct_ser.end()
+    }
+}
+impl<'de> serde::Deserialize<'de> for DisarmWill {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "id",
+        ];
+
+        #[allow(clippy::enum_variant_names)]
+        enum GeneratedField {
+            Id,
+        }
+        impl<'de> serde::Deserialize<'de> for GeneratedField {
+            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                struct GeneratedVisitor;
+
+                impl serde::de::Visitor<'_> for GeneratedVisitor {
+                    type Value = GeneratedField;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(formatter, "expected one of: {:?}", &FIELDS)
+                    }
+
+                    #[allow(unused_variables)]
+                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
+                    where
+                        E: serde::de::Error,
+                    {
+                        match value {
+                            "id" => Ok(GeneratedField::Id),
+                            _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
+                        }
+                    }
+                }
+                deserializer.deserialize_identifier(GeneratedVisitor)
+            }
+        }
+        struct GeneratedVisitor;
+        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
+            type Value = DisarmWill;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("struct tidegate.client.v1.DisarmWill")
+            }
+
+            fn visit_map<V>(self, mut map_: V) -> std::result::Result<DisarmWill, V::Error>
+                where
+                    V: serde::de::MapAccess<'de>,
+            {
+                let mut id__ = None;
+                while let Some(k) = map_.next_key()? {
+                    match k {
+                        GeneratedField::Id => {
+                            if id__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("id"));
+                            }
+                            id__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
+                    }
+                }
+                Ok(DisarmWill {
+                    id: id__.unwrap_or_default(),
+                })
+            }
+        }
+        deserializer.deserialize_struct("tidegate.client.v1.DisarmWill", FIELDS, GeneratedVisitor)
+    }
+}
 impl serde::Serialize for Error {
     #[allow(deprecated)]
     fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
@@ -1106,12 +1400,18 @@ impl serde::Serialize for ErrorCode {
             Self::NotSubscribed => "ERROR_CODE_NOT_SUBSCRIBED",
             Self::TooManySubscriptions => "ERROR_CODE_TOO_MANY_SUBSCRIPTIONS",
             Self::UnsubscribedByServer => "ERROR_CODE_UNSUBSCRIBED_BY_SERVER",
+            Self::NoHistory => "ERROR_CODE_NO_HISTORY",
+            Self::OtherEpoch => "ERROR_CODE_OTHER_EPOCH",
             Self::UnknownRoute => "ERROR_CODE_UNKNOWN_ROUTE",
             Self::NoWorker => "ERROR_CODE_NO_WORKER",
             Self::DeadlineExceeded => "ERROR_CODE_DEADLINE_EXCEEDED",
             Self::Cancelled => "ERROR_CODE_CANCELLED",
             Self::WorkerError => "ERROR_CODE_WORKER_ERROR",
             Self::DuplicateId => "ERROR_CODE_DUPLICATE_ID",
+            Self::InProgress => "ERROR_CODE_IN_PROGRESS",
+            Self::IdempotencyKeyReused => "ERROR_CODE_IDEMPOTENCY_KEY_REUSED",
+            Self::OutcomeUnknown => "ERROR_CODE_OUTCOME_UNKNOWN",
+            Self::WillFired => "ERROR_CODE_WILL_FIRED",
             Self::RateLimited => "ERROR_CODE_RATE_LIMITED",
             Self::Overloaded => "ERROR_CODE_OVERLOADED",
             Self::Unavailable => "ERROR_CODE_UNAVAILABLE",
@@ -1142,12 +1442,18 @@ impl<'de> serde::Deserialize<'de> for ErrorCode {
             "ERROR_CODE_NOT_SUBSCRIBED",
             "ERROR_CODE_TOO_MANY_SUBSCRIPTIONS",
             "ERROR_CODE_UNSUBSCRIBED_BY_SERVER",
+            "ERROR_CODE_NO_HISTORY",
+            "ERROR_CODE_OTHER_EPOCH",
             "ERROR_CODE_UNKNOWN_ROUTE",
             "ERROR_CODE_NO_WORKER",
             "ERROR_CODE_DEADLINE_EXCEEDED",
             "ERROR_CODE_CANCELLED",
             "ERROR_CODE_WORKER_ERROR",
             "ERROR_CODE_DUPLICATE_ID",
+            "ERROR_CODE_IN_PROGRESS",
+            "ERROR_CODE_IDEMPOTENCY_KEY_REUSED",
+            "ERROR_CODE_OUTCOME_UNKNOWN",
+            "ERROR_CODE_WILL_FIRED",
             "ERROR_CODE_RATE_LIMITED",
             "ERROR_CODE_OVERLOADED",
             "ERROR_CODE_UNAVAILABLE",
@@ -1207,12 +1513,18 @@ impl<'de> serde::Deserialize<'de> for ErrorCode {
                     "ERROR_CODE_NOT_SUBSCRIBED" => Ok(ErrorCode::NotSubscribed),
                     "ERROR_CODE_TOO_MANY_SUBSCRIPTIONS" => Ok(ErrorCode::TooManySubscriptions),
                     "ERROR_CODE_UNSUBSCRIBED_BY_SERVER" => Ok(ErrorCode::UnsubscribedByServer),
+                    "ERROR_CODE_NO_HISTORY" => Ok(ErrorCode::NoHistory),
+                    "ERROR_CODE_OTHER_EPOCH" => Ok(ErrorCode::OtherEpoch),
                     "ERROR_CODE_UNKNOWN_ROUTE" => Ok(ErrorCode::UnknownRoute),
                     "ERROR_CODE_NO_WORKER" => Ok(ErrorCode::NoWorker),
                     "ERROR_CODE_DEADLINE_EXCEEDED" => Ok(ErrorCode::DeadlineExceeded),
                     "ERROR_CODE_CANCELLED" => Ok(ErrorCode::Cancelled),
                     "ERROR_CODE_WORKER_ERROR" => Ok(ErrorCode::WorkerError),
                     "ERROR_CODE_DUPLICATE_ID" => Ok(ErrorCode::DuplicateId),
+                    "ERROR_CODE_IN_PROGRESS" => Ok(ErrorCode::InProgress),
+                    "ERROR_CODE_IDEMPOTENCY_KEY_REUSED" => Ok(ErrorCode::IdempotencyKeyReused),
+                    "ERROR_CODE_OUTCOME_UNKNOWN" => Ok(ErrorCode::OutcomeUnknown),
+                    "ERROR_CODE_WILL_FIRED" => Ok(ErrorCode::WillFired),
                     "ERROR_CODE_RATE_LIMITED" => Ok(ErrorCode::RateLimited),
                     "ERROR_CODE_OVERLOADED" => Ok(ErrorCode::Overloaded),
                     "ERROR_CODE_UNAVAILABLE" => Ok(ErrorCode::Unavailable),
@@ -1244,6 +1556,9 @@ impl serde::Serialize for Failure {
         if !self.worker_code.is_empty() {
             len += 1;
         }
+        if self.not_executed {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.Failure", len)?;
         if self.code != 0 {
             let v = ErrorCode::try_from(self.code)
@@ -1258,6 +1573,9 @@ impl serde::Serialize for Failure {
         }
         if !self.worker_code.is_empty() {
             struct_ser.serialize_field("workerCode", &self.worker_code)?;
+        }
+        if self.not_executed {
+            struct_ser.serialize_field("notExecuted", &self.not_executed)?;
         }
         struct_ser.end()
     }
@@ -1274,6 +1592,8 @@ impl<'de> serde::Deserialize<'de> for Failure {
             "retryable",
             "worker_code",
             "workerCode",
+            "not_executed",
+            "notExecuted",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -1282,6 +1602,7 @@ impl<'de> serde::Deserialize<'de> for Failure {
             Message,
             Retryable,
             WorkerCode,
+            NotExecuted,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -1307,6 +1628,7 @@ impl<'de> serde::Deserialize<'de> for Failure {
                             "message" => Ok(GeneratedField::Message),
                             "retryable" => Ok(GeneratedField::Retryable),
                             "workerCode" | "worker_code" => Ok(GeneratedField::WorkerCode),
+                            "notExecuted" | "not_executed" => Ok(GeneratedField::NotExecuted),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -1330,6 +1652,7 @@ impl<'de> serde::Deserialize<'de> for Failure {
                 let mut message__ = None;
                 let mut retryable__ = None;
                 let mut worker_code__ = None;
+                let mut not_executed__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Code => {
@@ -1356,6 +1679,12 @@ impl<'de> serde::Deserialize<'de> for Failure {
                             }
                             worker_code__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::NotExecuted => {
+                            if not_executed__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("notExecuted"));
+                            }
+                            not_executed__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(Failure {
@@ -1363,6 +1692,7 @@ impl<'de> serde::Deserialize<'de> for Failure {
                     message: message__.unwrap_or_default(),
                     retryable: retryable__.unwrap_or_default(),
                     worker_code: worker_code__.unwrap_or_default(),
+                    not_executed: not_executed__.unwrap_or_default(),
                 })
             }
         }
@@ -1665,9 +1995,6 @@ impl serde::Serialize for Hello {
         if !self.session_ticket.is_empty() {
             len += 1;
         }
-        if !self.resume.is_empty() {
-            len += 1;
-        }
         if self.mailbox_offset != 0 {
             len += 1;
         }
@@ -1688,9 +2015,6 @@ impl serde::Serialize for Hello {
             #[allow(clippy::needless_borrow)]
             #[allow(clippy::needless_borrows_for_generic_args)]
             struct_ser.serialize_field("sessionTicket", pbjson::private::base64::encode(&self.session_ticket).as_str())?;
-        }
-        if !self.resume.is_empty() {
-            struct_ser.serialize_field("resume", &self.resume)?;
         }
         if self.mailbox_offset != 0 {
             #[allow(clippy::needless_borrow)]
@@ -1715,7 +2039,6 @@ impl<'de> serde::Deserialize<'de> for Hello {
             "capabilities",
             "session_ticket",
             "sessionTicket",
-            "resume",
             "mailbox_offset",
             "mailboxOffset",
         ];
@@ -1727,7 +2050,6 @@ impl<'de> serde::Deserialize<'de> for Hello {
             ClientVersion,
             Capabilities,
             SessionTicket,
-            Resume,
             MailboxOffset,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
@@ -1755,7 +2077,6 @@ impl<'de> serde::Deserialize<'de> for Hello {
                             "clientVersion" | "client_version" => Ok(GeneratedField::ClientVersion),
                             "capabilities" => Ok(GeneratedField::Capabilities),
                             "sessionTicket" | "session_ticket" => Ok(GeneratedField::SessionTicket),
-                            "resume" => Ok(GeneratedField::Resume),
                             "mailboxOffset" | "mailbox_offset" => Ok(GeneratedField::MailboxOffset),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
@@ -1781,7 +2102,6 @@ impl<'de> serde::Deserialize<'de> for Hello {
                 let mut client_version__ = None;
                 let mut capabilities__ = None;
                 let mut session_ticket__ = None;
-                let mut resume__ = None;
                 let mut mailbox_offset__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
@@ -1817,12 +2137,6 @@ impl<'de> serde::Deserialize<'de> for Hello {
                                 Some(map_.next_value::<::pbjson::private::BytesDeserialize<_>>()?.0)
                             ;
                         }
-                        GeneratedField::Resume => {
-                            if resume__.is_some() {
-                                return Err(serde::de::Error::duplicate_field("resume"));
-                            }
-                            resume__ = Some(map_.next_value()?);
-                        }
                         GeneratedField::MailboxOffset => {
                             if mailbox_offset__.is_some() {
                                 return Err(serde::de::Error::duplicate_field("mailboxOffset"));
@@ -1839,7 +2153,6 @@ impl<'de> serde::Deserialize<'de> for Hello {
                     client_version: client_version__.unwrap_or_default(),
                     capabilities: capabilities__.unwrap_or_default(),
                     session_ticket: session_ticket__.unwrap_or_default(),
-                    resume: resume__.unwrap_or_default(),
                     mailbox_offset: mailbox_offset__.unwrap_or_default(),
                 })
             }
@@ -1867,6 +2180,9 @@ impl serde::Serialize for History {
         if self.limit != 0 {
             len += 1;
         }
+        if self.since_time_ms != 0 {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.History", len)?;
         if self.id != 0 {
             struct_ser.serialize_field("id", &self.id)?;
@@ -1879,6 +2195,11 @@ impl serde::Serialize for History {
         }
         if self.limit != 0 {
             struct_ser.serialize_field("limit", &self.limit)?;
+        }
+        if self.since_time_ms != 0 {
+            #[allow(clippy::needless_borrow)]
+            #[allow(clippy::needless_borrows_for_generic_args)]
+            struct_ser.serialize_field("sinceTimeMs", ToString::to_string(&self.since_time_ms).as_str())?;
         }
         struct_ser.end()
     }
@@ -1894,6 +2215,8 @@ impl<'de> serde::Deserialize<'de> for History {
             "channel",
             "since",
             "limit",
+            "since_time_ms",
+            "sinceTimeMs",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -1902,6 +2225,7 @@ impl<'de> serde::Deserialize<'de> for History {
             Channel,
             Since,
             Limit,
+            SinceTimeMs,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -1927,6 +2251,7 @@ impl<'de> serde::Deserialize<'de> for History {
                             "channel" => Ok(GeneratedField::Channel),
                             "since" => Ok(GeneratedField::Since),
                             "limit" => Ok(GeneratedField::Limit),
+                            "sinceTimeMs" | "since_time_ms" => Ok(GeneratedField::SinceTimeMs),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -1950,6 +2275,7 @@ impl<'de> serde::Deserialize<'de> for History {
                 let mut channel__ = None;
                 let mut since__ = None;
                 let mut limit__ = None;
+                let mut since_time_ms__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Id => {
@@ -1980,6 +2306,14 @@ impl<'de> serde::Deserialize<'de> for History {
                                 Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
                             ;
                         }
+                        GeneratedField::SinceTimeMs => {
+                            if since_time_ms__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("sinceTimeMs"));
+                            }
+                            since_time_ms__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
                     }
                 }
                 Ok(History {
@@ -1987,6 +2321,7 @@ impl<'de> serde::Deserialize<'de> for History {
                     channel: channel__.unwrap_or_default(),
                     since: since__,
                     limit: limit__.unwrap_or_default(),
+                    since_time_ms: since_time_ms__.unwrap_or_default(),
                 })
             }
         }
@@ -4347,131 +4682,6 @@ impl<'de> serde::Deserialize<'de> for Response {
             }
         }
         deserializer.deserialize_struct("tidegate.client.v1.Response", FIELDS, GeneratedVisitor)
-    }
-}
-impl serde::Serialize for ResumeSubscription {
-    #[allow(deprecated)]
-    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
-    where
-        S: serde::Serializer,
-    {
-        use serde::ser::SerializeStruct;
-        let mut len = 0;
-        if !self.channel.is_empty() {
-            len += 1;
-        }
-        if self.since.is_some() {
-            len += 1;
-        }
-        if self.options.is_some() {
-            len += 1;
-        }
-        let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.ResumeSubscription", len)?;
-        if !self.channel.is_empty() {
-            struct_ser.serialize_field("channel", &self.channel)?;
-        }
-        if let Some(v) = self.since.as_ref() {
-            struct_ser.serialize_field("since", v)?;
-        }
-        if let Some(v) = self.options.as_ref() {
-            struct_ser.serialize_field("options", v)?;
-        }
-        struct_ser.end()
-    }
-}
-impl<'de> serde::Deserialize<'de> for ResumeSubscription {
-    #[allow(deprecated)]
-    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
-    where
-        D: serde::Deserializer<'de>,
-    {
-        const FIELDS: &[&str] = &[
-            "channel",
-            "since",
-            "options",
-        ];
-
-        #[allow(clippy::enum_variant_names)]
-        enum GeneratedField {
-            Channel,
-            Since,
-            Options,
-        }
-        impl<'de> serde::Deserialize<'de> for GeneratedField {
-            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
-            where
-                D: serde::Deserializer<'de>,
-            {
-                struct GeneratedVisitor;
-
-                impl serde::de::Visitor<'_> for GeneratedVisitor {
-                    type Value = GeneratedField;
-
-                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        write!(formatter, "expected one of: {:?}", &FIELDS)
-                    }
-
-                    #[allow(unused_variables)]
-                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
-                    where
-                        E: serde::de::Error,
-                    {
-                        match value {
-                            "channel" => Ok(GeneratedField::Channel),
-                            "since" => Ok(GeneratedField::Since),
-                            "options" => Ok(GeneratedField::Options),
-                            _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
-                        }
-                    }
-                }
-                deserializer.deserialize_identifier(GeneratedVisitor)
-            }
-        }
-        struct GeneratedVisitor;
-        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
-            type Value = ResumeSubscription;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("struct tidegate.client.v1.ResumeSubscription")
-            }
-
-            fn visit_map<V>(self, mut map_: V) -> std::result::Result<ResumeSubscription, V::Error>
-                where
-                    V: serde::de::MapAccess<'de>,
-            {
-                let mut channel__ = None;
-                let mut since__ = None;
-                let mut options__ = None;
-                while let Some(k) = map_.next_key()? {
-                    match k {
-                        GeneratedField::Channel => {
-                            if channel__.is_some() {
-                                return Err(serde::de::Error::duplicate_field("channel"));
-                            }
-                            channel__ = Some(map_.next_value()?);
-                        }
-                        GeneratedField::Since => {
-                            if since__.is_some() {
-                                return Err(serde::de::Error::duplicate_field("since"));
-                            }
-                            since__ = map_.next_value()?;
-                        }
-                        GeneratedField::Options => {
-                            if options__.is_some() {
-                                return Err(serde::de::Error::duplicate_field("options"));
-                            }
-                            options__ = map_.next_value()?;
-                        }
-                    }
-                }
-                Ok(ResumeSubscription {
-                    channel: channel__.unwrap_or_default(),
-                    since: since__,
-                    options: options__,
-                })
-            }
-        }
-        deserializer.deserialize_struct("tidegate.client.v1.ResumeSubscription", FIELDS, GeneratedVisitor)
     }
 }
 impl serde::Serialize for ServerEvent {

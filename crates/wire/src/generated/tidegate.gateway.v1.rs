@@ -2,7 +2,7 @@
 /// One command; answered by exactly one CommandReply.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Command {
-    #[prost(oneof = "command::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "command::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub command: ::core::option::Option<command::Command>,
 }
 /// Nested message and enum types in `Command`.
@@ -25,6 +25,8 @@ pub mod command {
         Drain(super::Drain),
         #[prost(message, tag = "8")]
         Status(super::Status),
+        #[prost(message, tag = "9")]
+        Fence(super::Fence),
     }
 }
 impl ::prost::Name for Command {
@@ -139,6 +141,12 @@ pub struct Deliver {
     /// unspecified: LEVEL_ENQUEUED.
     #[prost(enumeration = "Level", tag = "3")]
     pub await_level: i32,
+    /// Position in the user's mailbox; zero: the message is in none.
+    #[prost(uint64, tag = "4")]
+    pub mailbox_offset: u64,
+    /// Offset of the message before it in the mailbox; zero: it is the first.
+    #[prost(uint64, tag = "5")]
+    pub mailbox_previous: u64,
 }
 impl ::prost::Name for Deliver {
     const NAME: &'static str = "Deliver";
@@ -506,6 +514,32 @@ impl ::prost::Name for GatewayStatus {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/tidegate.gateway.v1.GatewayStatus".into()
+    }
+}
+/// Ends the older connections of a session that this gateway holds: a newer one
+/// has taken the session over. One that was asked to migrate is left alone, as it
+/// is about to go by itself. Answered by Changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Fence {
+    /// A session.
+    #[prost(message, optional, tag = "1")]
+    pub target: ::core::option::Option<Target>,
+    /// The connection that took over.
+    #[prost(string, tag = "2")]
+    pub connection_id: ::prost::alloc::string::String,
+    /// Its place among those of the session: connections of a smaller one end, and
+    /// of the same one those with a smaller connection id.
+    #[prost(uint64, tag = "3")]
+    pub session_epoch: u64,
+}
+impl ::prost::Name for Fence {
+    const NAME: &'static str = "Fence";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.Fence".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.Fence".into()
     }
 }
 /// How far a message got.

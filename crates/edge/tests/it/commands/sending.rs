@@ -231,6 +231,7 @@ async fn without_an_ack_in_time_the_level_reached_is_told() {
         target: to_user("alice"),
         payload: "direct".into(),
         await_level: Level::Acknowledged.into(),
+        ..Deliver::default()
     });
     let receipts = match gateway
         .command_within(deliver, Duration::from_secs(3))
