@@ -8,40 +8,40 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderName};
 use wire::{SessionId, UserId};
 
 use crate::port::{BusError, Outgoing, RequestContext, WorkerFailure};
 
-const KEY: &str = "Tg-Key";
-const PUBLISHED_AT: &str = "Tg-Published-At";
-const MESSAGE_ID: &str = "Nats-Msg-Id";
-const USER: &str = "Tg-User";
-const CONNECTION: &str = "Tg-Connection";
-const SESSION: &str = "Tg-Session";
-const DEADLINE: &str = "Tg-Deadline";
-const IDEMPOTENCY_KEY: &str = "Tg-Idempotency-Key";
-const TRACEPARENT: &str = "traceparent";
+static KEY: HeaderName = HeaderName::from_static("Tg-Key");
+static PUBLISHED_AT: HeaderName = HeaderName::from_static("Tg-Published-At");
+static MESSAGE_ID: HeaderName = HeaderName::from_static("Nats-Msg-Id");
+static USER: HeaderName = HeaderName::from_static("Tg-User");
+static CONNECTION: HeaderName = HeaderName::from_static("Tg-Connection");
+static SESSION: HeaderName = HeaderName::from_static("Tg-Session");
+static DEADLINE: HeaderName = HeaderName::from_static("Tg-Deadline");
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("Tg-Idempotency-Key");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// NATS ADR-32.
-const SERVICE_ERROR: &str = "Nats-Service-Error";
-const SERVICE_ERROR_CODE: &str = "Nats-Service-Error-Code";
+static SERVICE_ERROR: HeaderName = HeaderName::from_static("Nats-Service-Error");
+static SERVICE_ERROR_CODE: HeaderName = HeaderName::from_static("Nats-Service-Error-Code");
 /// Ours, beside those: a worker's own code, whether to retry, and what the bus
 /// of the worker said.
-const ERROR_CODE: &str = "Tg-Error-Code";
-const RETRYABLE: &str = "Tg-Retryable";
-const BUS_ERROR: &str = "Tg-Bus-Error";
+static ERROR_CODE: HeaderName = HeaderName::from_static("Tg-Error-Code");
+static RETRYABLE: HeaderName = HeaderName::from_static("Tg-Retryable");
+static BUS_ERROR: HeaderName = HeaderName::from_static("Tg-Bus-Error");
 
 /// Requests that name no deadline: from workers' tests and other clients.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The key; empty: none.
 pub(super) fn key(headers: &HeaderMap) -> Box<str> {
-    text(headers, KEY).into()
+    text(headers, &KEY).into()
 }
 
 /// Unix time in microseconds: as published, or now.
 pub(super) fn published_at_us(headers: &HeaderMap) -> i64 {
-    let told = headers.get(PUBLISHED_AT);
+    let told = headers.get(PUBLISHED_AT.clone());
     let told = told.and_then(|value| value.as_str().parse::<i64>().ok());
     told.filter(|at| *at > 0).unwrap_or_else(now_us)
 }
@@ -50,15 +50,15 @@ pub(super) fn published_at_us(headers: &HeaderMap) -> i64 {
 pub(super) fn of_outgoing(outgoing: &Outgoing) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if !outgoing.key.is_empty() {
-        headers.insert(KEY, &*encode(&outgoing.key));
+        headers.insert(KEY.clone(), &*encode(&outgoing.key));
     }
     let at = match outgoing.published_at_us {
         0 => now_us(),
         at => at,
     };
-    headers.insert(PUBLISHED_AT, at.to_string());
+    headers.insert(PUBLISHED_AT.clone(), at.to_string());
     if !outgoing.message_id.is_empty() {
-        headers.insert(MESSAGE_ID, &*encode(&outgoing.message_id));
+        headers.insert(MESSAGE_ID.clone(), &*encode(&outgoing.message_id));
     }
     headers
 }
@@ -66,41 +66,50 @@ pub(super) fn of_outgoing(outgoing: &Outgoing) -> HeaderMap {
 /// The headers of a request.
 pub(super) fn of_request(context: &RequestContext, deadline: Duration) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(DEADLINE, deadline.as_millis().to_string());
+    headers.insert(DEADLINE.clone(), deadline.as_millis().to_string());
     if let Some(user) = &context.user {
-        headers.insert(USER, &*encode(user.as_str()));
+        headers.insert(USER.clone(), &*encode(user.as_str()));
     }
     if let Some(connection) = &context.connection {
-        headers.insert(CONNECTION, connection.to_string());
+        headers.insert(CONNECTION.clone(), connection.to_string());
     }
     if let Some(session) = context.session {
-        headers.insert(SESSION, session.to_string());
+        headers.insert(SESSION.clone(), session.to_string());
     }
     if !context.idempotency_key.is_empty() {
-        headers.insert(IDEMPOTENCY_KEY, &*encode(&context.idempotency_key));
+        headers.insert(IDEMPOTENCY_KEY.clone(), &*encode(&context.idempotency_key));
     }
     if !context.traceparent.is_empty() {
-        headers.insert(TRACEPARENT, &*encode(&context.traceparent));
+        headers.insert(TRACEPARENT.clone(), &*encode(&context.traceparent));
     }
     headers
 }
 
 /// On whose behalf a request comes, and how long it is waited for.
 pub(super) fn context(headers: Option<&HeaderMap>) -> (RequestContext, Duration) {
-    let Some(headers) = headers else {
-        return (RequestContext::default(), DEFAULT_DEADLINE);
-    };
-    let deadline = text(headers, DEADLINE).parse().map(Duration::from_millis);
-    let context = RequestContext {
-        user: UserId::new(&text(headers, USER)),
-        connection: text(headers, CONNECTION).parse().ok(),
-        session: u128::from_str_radix(&text(headers, SESSION), 16)
-            .ok()
-            .map(SessionId),
-        idempotency_key: text(headers, IDEMPOTENCY_KEY).into(),
-        traceparent: text(headers, TRACEPARENT).into(),
-    };
-    (context, deadline.unwrap_or(DEFAULT_DEADLINE))
+    let mut context = RequestContext::default();
+    let mut deadline = DEFAULT_DEADLINE;
+    // One walk over all that came is cheaper than a look-up for each name.
+    for (name, values) in headers.into_iter().flat_map(HeaderMap::iter) {
+        let Some(value) = values.first() else {
+            continue;
+        };
+        let value = decode(value.as_str());
+        match name {
+            name if *name == DEADLINE => {
+                deadline = value.parse().map_or(deadline, Duration::from_millis);
+            }
+            name if *name == USER => context.user = UserId::new(&value),
+            name if *name == CONNECTION => context.connection = value.parse().ok(),
+            name if *name == SESSION => {
+                context.session = u128::from_str_radix(&value, 16).ok().map(SessionId);
+            }
+            name if *name == IDEMPOTENCY_KEY => context.idempotency_key = value.into(),
+            name if *name == TRACEPARENT => context.traceparent = value.into(),
+            _ => {}
+        }
+    }
+    (context, deadline)
 }
 
 /// The headers of a reply that is a failure.
@@ -108,33 +117,36 @@ pub(super) fn of_failure(error: &BusError) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let (status, message) = match error {
         BusError::Worker(failure) => {
-            headers.insert(ERROR_CODE, &*encode(&failure.code));
-            headers.insert(RETRYABLE, if failure.retryable { "true" } else { "false" });
+            headers.insert(ERROR_CODE.clone(), &*encode(&failure.code));
+            headers.insert(
+                RETRYABLE.clone(),
+                if failure.retryable { "true" } else { "false" },
+            );
             (400, failure.message.to_string())
         }
         error => {
-            headers.insert(BUS_ERROR, name(error));
+            headers.insert(BUS_ERROR.clone(), name(error));
             (500, error.to_string())
         }
     };
-    headers.insert(SERVICE_ERROR_CODE, status.to_string());
-    headers.insert(SERVICE_ERROR, &*encode(&message));
+    headers.insert(SERVICE_ERROR_CODE.clone(), status.to_string());
+    headers.insert(SERVICE_ERROR.clone(), &*encode(&message));
     headers
 }
 
 /// The failure that a reply is, if it is one.
 pub(super) fn failure(headers: Option<&HeaderMap>) -> Option<BusError> {
     let headers = headers?;
-    let status = text(headers, SERVICE_ERROR_CODE);
-    let message = text(headers, SERVICE_ERROR);
+    let status = text(headers, &SERVICE_ERROR_CODE);
+    let message = text(headers, &SERVICE_ERROR);
     if status.is_empty() && message.is_empty() {
         return None;
     }
-    if let Some(error) = by_name(&text(headers, BUS_ERROR)) {
+    if let Some(error) = by_name(&text(headers, &BUS_ERROR)) {
         return Some(error);
     }
-    let code = text(headers, ERROR_CODE);
-    let retryable = match &*text(headers, RETRYABLE) {
+    let code = text(headers, &ERROR_CODE);
+    let retryable = match &*text(headers, &RETRYABLE) {
         "true" => true,
         "false" => false,
         // A worker that knows only NATS: as HTTP would have it.
@@ -177,9 +189,9 @@ pub(super) fn now_us() -> i64 {
     i64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
 }
 
-fn text(headers: &HeaderMap, name: &str) -> String {
-    let value = headers.get(name).map(|value| value.as_str());
-    decode(value.unwrap_or_default()).into_owned()
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Cow<'a, str> {
+    let value = headers.get(name.clone()).map(|value| value.as_str());
+    decode(value.unwrap_or_default())
 }
 
 /// A text as a header can hold it: visible ASCII, the rest as `%` and two

@@ -1,4 +1,5 @@
-//! The way out of a connection: one bounded queue, and a task that owns its end.
+//! The way out of a connection: straight into the client library while it takes
+//! messages, else through one bounded queue whose end a task owns.
 //!
 //! Callers never wait. Overflow policy: refuse with [`BusError::Overloaded`].
 //! While the lane is closed everything is refused with
@@ -6,7 +7,12 @@
 //! outage. What the client library had taken before goes out after it, or is
 //! lost with it.
 
-use std::{collections::VecDeque, pin::Pin};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
 
 use async_nats::{Client, HeaderMap, PublishErrorKind, Subject, message::OutboundMessage};
 use bytes::Bytes;
@@ -43,17 +49,19 @@ pub(super) struct Lane {
     // A lock: callers on all threads put messages in; held for a queue operation.
     queue: Mutex<Queue>,
     arrived: Notify,
-    closed: Notify,
 }
 
 #[derive(Default)]
 struct Queue {
+    /// Where messages go; absent until [`Lane::run`].
+    client: Option<Client>,
     waiting: VecDeque<Outbound>,
     bytes: usize,
     open: bool,
-    /// Counts closings: what was taken out before one is refused after it.
-    closings: u64,
 }
+
+/// A message that has left, and whom to tell.
+type Sent = (Option<Done<()>>, Result<(), BusError>);
 
 // === impl Lane ===
 
@@ -62,7 +70,6 @@ impl Lane {
         Self {
             queue: Mutex::default(),
             arrived: Notify::new(),
-            closed: Notify::new(),
         }
     }
 
@@ -75,33 +82,38 @@ impl Lane {
         let refused = {
             let mut queue = self.queue.lock();
             queue.open = false;
-            queue.closings += 1;
             queue.bytes = 0;
             std::mem::take(&mut queue.waiting)
         };
-        self.closed.notify_waiters();
         for outbound in refused {
             outbound.end(Err(BusError::Unavailable));
         }
     }
 
-    /// Queues a message; a refusal goes to its `done`.
+    /// Hands a message to the client if nothing is in its way, or queues it; a
+    /// refusal goes to its `done`.
     pub(super) fn push(&self, outbound: Outbound) {
-        let refused = {
-            let mut queue = self.queue.lock();
-            let after = queue.bytes.saturating_add(outbound.len());
-            if !queue.open {
-                BusError::Unavailable
-            } else if queue.waiting.len() >= MAX_MESSAGES
-                || (after > MAX_BYTES && !queue.waiting.is_empty())
-            {
-                BusError::Overloaded
-            } else {
-                queue.put(outbound);
-                drop(queue);
-                return self.arrived.notify_one();
-            }
+        let mut queue = self.queue.lock();
+        let after = queue.bytes.saturating_add(outbound.len());
+        let refused = if !queue.open {
+            BusError::Unavailable
+        } else if queue.waiting.is_empty()
+            && queue.is_ready(&mut Context::from_waker(Waker::noop()))
+        {
+            // The usual case: no other task has to be woken.
+            let sent = queue.send(outbound);
+            drop(queue);
+            return tell(sent);
+        } else if queue.waiting.len() >= MAX_MESSAGES
+            || (after > MAX_BYTES && !queue.waiting.is_empty())
+        {
+            BusError::Overloaded
+        } else {
+            queue.put(outbound);
+            drop(queue);
+            return self.arrived.notify_one();
         };
+        drop(queue);
         outbound.end(Err(refused));
     }
 
@@ -117,54 +129,28 @@ impl Lane {
         self.queue.lock().bytes
     }
 
-    /// Hands messages to the client, in order. Never ends; to be called once.
-    pub(super) async fn run(&self, mut client: Client) {
+    /// Hands messages that had to wait to the client, in order. Never ends; to be
+    /// called once.
+    pub(super) async fn run(&self, client: Client) {
+        self.queue.lock().client = Some(client);
         loop {
-            let (batch, closings) = self.take();
+            let batch = tokio::select! {
+                biased;
+                batch = poll_fn(|cx| self.queue.lock().poll_batch(cx)) => batch,
+                // Whoever found the client busy has taken its waker.
+                () = self.arrived.notified() => continue,
+            };
             if batch.is_empty() {
                 self.arrived.notified().await;
             }
-            for outbound in batch {
-                self.send(&mut client, outbound, closings).await;
-            }
+            batch.into_iter().for_each(tell);
         }
     }
+}
 
-    fn take(&self) -> (Vec<Outbound>, u64) {
-        let mut queue = self.queue.lock();
-        let count = queue.waiting.len().min(BATCH);
-        let batch: Vec<_> = queue.waiting.drain(..count).collect();
-        let freed: usize = batch.iter().map(Outbound::len).sum();
-        queue.bytes = queue.bytes.saturating_sub(freed);
-        (batch, queue.closings)
-    }
-
-    async fn send(&self, client: &mut Client, outbound: Outbound, closings: u64) {
-        // Made before the look at the queue, so that no closing is missed.
-        let closed = self.closed.notified();
-        if self.queue.lock().closings != closings {
-            return outbound.end(Err(BusError::Unavailable));
-        }
-        let ready = std::future::poll_fn(|cx| Pin::new(&mut *client).poll_ready(cx));
-        let ready = tokio::select! {
-            biased;
-            ready = ready => ready.is_ok(),
-            // While the connection is down the library's queue fills and this
-            // waits; what is given up here was never taken.
-            () = closed => false,
-        };
-        if !ready {
-            return outbound.end(Err(BusError::Unavailable));
-        }
-        let (message, done) = outbound.split();
-        let sent = Pin::new(client).start_send(message);
-        let sent = sent.map_err(|error| match error.kind() {
-            PublishErrorKind::MaxPayloadExceeded => BusError::TooLarge,
-            _ => BusError::Unavailable,
-        });
-        if let Some(done) = done {
-            done(sent);
-        }
+fn tell((done, outcome): Sent) {
+    if let Some(done) = done {
+        done(outcome);
     }
 }
 
@@ -174,6 +160,46 @@ impl Queue {
     fn put(&mut self, outbound: Outbound) {
         self.bytes += outbound.len();
         self.waiting.push_back(outbound);
+    }
+
+    /// Whether the client takes a message. While the connection is down the
+    /// library's queue fills and it does not; an error is found by sending.
+    fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
+        let client = self.client.as_mut();
+        client.is_some_and(|client| Pin::new(client).poll_ready(cx).is_ready())
+    }
+
+    /// Gives the client a message; it must be ready.
+    fn send(&mut self, outbound: Outbound) -> Sent {
+        let (message, done) = outbound.split();
+        let sent = match &mut self.client {
+            Some(client) => Pin::new(client).start_send(message),
+            None => return (done, Err(BusError::Unavailable)),
+        };
+        let sent = sent.map_err(|error| match error.kind() {
+            PublishErrorKind::MaxPayloadExceeded => BusError::TooLarge,
+            _ => BusError::Unavailable,
+        });
+        (done, sent)
+    }
+
+    /// Sends some of what waits; nothing if nothing does, pending while the
+    /// client takes nothing.
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Sent>> {
+        let mut batch = Vec::new();
+        while batch.len() < BATCH && !self.waiting.is_empty() {
+            if !self.is_ready(cx) {
+                match batch.is_empty() {
+                    true => return Poll::Pending,
+                    false => break,
+                }
+            }
+            if let Some(outbound) = self.waiting.pop_front() {
+                self.bytes = self.bytes.saturating_sub(outbound.len());
+                batch.push(self.send(outbound));
+            }
+        }
+        Poll::Ready(batch)
     }
 }
 

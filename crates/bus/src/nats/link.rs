@@ -15,6 +15,7 @@ use async_nats::Client;
 use parking_lot::Mutex;
 use tokio::{
     sync::{oneshot, watch},
+    task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
 
@@ -49,7 +50,7 @@ pub(super) struct Link {
     pub(super) inbox: Arc<Inbox>,
     pub(super) lane: Arc<Lane>,
     line: Arc<Line>,
-    /// What [`Link::run`] takes replies from.
+    /// What the inbox takes replies from.
     replies: Mutex<Option<Feed>>,
 }
 
@@ -130,23 +131,27 @@ impl Link {
         self.line.subscribe(&self.client, subject, group)
     }
 
-    /// Keeps it working. Never ends; to be called once.
-    pub(super) async fn run(&self) {
-        let Some(replies) = self.replies.lock().take() else {
-            return std::future::pending().await;
-        };
-        let watcher = Watcher {
-            link: self,
-            seen: self.line.seen(),
-            failures: 0,
-            lame_ducks: 0,
-            leave_at: None,
-        };
-        tokio::join!(
-            self.lane.run(self.client.clone()),
-            self.inbox.run(replies),
-            watcher.run(),
-        );
+    /// Begins the tasks that keep it working, which never end; to be called once.
+    /// Each is a task of its own: both directions of a busy connection go on at
+    /// once, and neither looks at the others whenever it is woken.
+    pub(super) fn run(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
+        let (lane, client) = (self.lane.clone(), self.client.clone());
+        tasks.spawn(async move { lane.run(client).await });
+        if let Some(replies) = self.replies.lock().take() {
+            let inbox = self.inbox.clone();
+            tasks.spawn(async move { inbox.run(replies).await });
+        }
+        let link = self.clone();
+        tasks.spawn(async move {
+            let watcher = Watcher {
+                seen: link.line.seen(),
+                link: &link,
+                failures: 0,
+                lame_ducks: 0,
+                leave_at: None,
+            };
+            watcher.run().await;
+        });
     }
 }
 

@@ -2,7 +2,8 @@
 //! reading a log page by page: operations must not wait, so they post it here.
 //!
 //! Bounded: at most [`RUNNING`] errands run at a time and [`WAITING`] wait;
-//! more are refused, and the operation answers [`BusError::Overloaded`].
+//! more are refused, and the operation answers [`BusError::Overloaded`]. What
+//! errands themselves wait for must not wait behind them: it has a way of its own.
 
 use std::pin::Pin;
 
@@ -15,11 +16,20 @@ use crate::port::{BusError, Done};
 const RUNNING: usize = 1_024;
 const WAITING: usize = 8_192;
 
+/// Errands that others wait for: one for each log at most.
+const AWAITED: usize = 1_024;
+
 /// Where errands are posted, and what runs them.
 pub(super) struct Errands {
     post: mpsc::Sender<Errand>,
+    post_awaited: mpsc::Sender<Errand>,
     /// Taken by [`Errands::run`]. A lock, because the bus is shared.
-    posted: Mutex<Option<mpsc::Receiver<Errand>>>,
+    posted: Mutex<Option<Posted>>,
+}
+
+struct Posted {
+    errands: mpsc::Receiver<Errand>,
+    awaited: mpsc::Receiver<Errand>,
 }
 
 type Errand = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -28,9 +38,14 @@ type Errand = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Errands {
     pub(super) fn new() -> Self {
-        let (post, posted) = mpsc::channel(WAITING);
-        let posted = Mutex::new(Some(posted));
-        Self { post, posted }
+        let (post, errands) = mpsc::channel(WAITING);
+        let (post_awaited, awaited) = mpsc::channel(AWAITED);
+        let posted = Mutex::new(Some(Posted { errands, awaited }));
+        Self {
+            post,
+            post_awaited,
+            posted,
+        }
     }
 
     /// Has `work` done; its outcome goes to `done`. A refusal is told at once.
@@ -39,10 +54,16 @@ impl Errands {
         work: impl Future<Output = Result<T, BusError>> + Send + 'static,
         done: Done<T>,
     ) {
-        match self.post.try_reserve() {
-            Ok(place) => place.send(Box::pin(async move { done(work.await) })),
-            Err(_full) => done(Err(BusError::Overloaded)),
-        }
+        post(&self.post, work, done);
+    }
+
+    /// The same for what errands may wait for, which must wait for none itself.
+    pub(super) fn run_awaited<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, BusError>> + Send + 'static,
+        done: Done<T>,
+    ) {
+        post(&self.post_awaited, work, done);
     }
 
     /// Runs errands. Never ends; to be called once.
@@ -53,11 +74,25 @@ impl Errands {
         let mut running = FuturesUnordered::new();
         loop {
             tokio::select! {
-                Some(errand) = posted.recv(), if running.len() < RUNNING => running.push(errand),
+                Some(errand) = posted.awaited.recv() => running.push(errand),
+                Some(errand) = posted.errands.recv(), if running.len() < RUNNING => {
+                    running.push(errand);
+                }
                 Some(()) = running.next(), if !running.is_empty() => {}
                 else => return std::future::pending().await,
             }
         }
+    }
+}
+
+fn post<T: Send + 'static>(
+    to: &mpsc::Sender<Errand>,
+    work: impl Future<Output = Result<T, BusError>> + Send + 'static,
+    done: Done<T>,
+) {
+    match to.try_reserve() {
+        Ok(place) => place.send(Box::pin(async move { done(work.await) })),
+        Err(_full) => done(Err(BusError::Overloaded)),
     }
 }
 
@@ -84,6 +119,34 @@ mod tests {
             assert!(first_done.try_recv().is_err());
             release.send(()).expect("is waited for");
             assert_eq!(first_done.await, Ok(Ok(())));
+        };
+        tokio::select! {
+            () = check => {}
+            () = errands.run() => unreachable!("never ends"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_all_errands_wait_for_is_done() {
+        let errands = Errands::new();
+        let (release, released) = tokio::sync::watch::channel(false);
+        let mut ends = Vec::new();
+        for _ in 0..RUNNING * 2 {
+            let (tx, rx) = oneshot::channel();
+            let mut released = released.clone();
+            let work = async move {
+                let released = released.wait_for(|released| *released).await;
+                released.map(drop).map_err(|_| BusError::Cancelled)
+            };
+            errands.run_for(work, Box::new(|outcome| drop(tx.send(outcome))));
+            ends.push(rx);
+        }
+        let check = async {
+            let work = async move { release.send(true).map_err(|_| BusError::Cancelled) };
+            errands.run_awaited(work, Box::new(drop));
+            for end in ends {
+                assert_eq!(end.await, Ok(Ok(())));
+            }
         };
         tokio::select! {
             () = check => {}

@@ -3,7 +3,10 @@
 //! Headers are read defensively: whatever is no number counts as absent, and a
 //! message without a sequence is none of a log's.
 
-use async_nats::HeaderMap;
+use async_nats::{
+    HeaderMap,
+    header::{IntoHeaderName, NATS_LAST_SEQUENCE, NATS_SEQUENCE, NATS_STREAM, NATS_SUBJECT},
+};
 use bytes::Bytes;
 use wire::Offset;
 
@@ -41,12 +44,12 @@ pub(super) struct End {
 impl<'a> Stamp<'a> {
     pub(super) fn of(headers: Option<&'a HeaderMap>) -> Option<Self> {
         let headers = headers?;
-        let sequence = number(headers, "Nats-Sequence").filter(|sequence| *sequence > 0)?;
+        let sequence = number(headers, NATS_SEQUENCE).filter(|sequence| *sequence > 0)?;
         Some(Self {
-            stream: text(headers, "Nats-Stream")?,
-            subject: text(headers, "Nats-Subject")?,
+            stream: text(headers, NATS_STREAM)?,
+            subject: text(headers, NATS_SUBJECT)?,
             sequence,
-            last_sequence: number(headers, "Nats-Last-Sequence").unwrap_or(0),
+            last_sequence: number(headers, NATS_LAST_SEQUENCE).unwrap_or(0),
         })
     }
 }
@@ -95,11 +98,11 @@ pub(super) fn is_marker(headers: Option<&HeaderMap>) -> bool {
     removed || text(headers, "Nats-Marker-Reason").is_some()
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn text(headers: &HeaderMap, name: impl IntoHeaderName) -> Option<&str> {
     headers.get(name).map(|value| value.as_str())
 }
 
-fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+fn number(headers: &HeaderMap, name: impl IntoHeaderName) -> Option<u64> {
     text(headers, name)?.parse().ok()
 }
 

@@ -88,7 +88,7 @@ impl Tails {
                 tails.answer(&streams, &stream).await;
                 Ok(())
             };
-            errands.run_for(
+            errands.run_awaited(
                 work,
                 Box::new(move |outcome: Result<(), BusError>| {
                     if outcome.is_err() {

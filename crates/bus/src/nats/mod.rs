@@ -49,7 +49,11 @@ use foldhash::{HashMap, HashMapExt, quality::FixedState};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use thiserror::Error;
-use tokio::{runtime::Handle, sync::watch, task::AbortHandle};
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    task::{AbortHandle, JoinSet},
+};
 
 pub use self::options::{NatsCredentials, NatsOptions, NatsTls};
 use self::{
@@ -169,16 +173,36 @@ impl NatsBus {
     }
 
     /// Keeps the bus working. Never ends; its owner runs it beside the bus, once.
-    pub async fn run(&self) {
-        let links = futures_util::future::join_all(self.links().map(|link| link.run()));
-        tokio::join!(
-            links,
-            self.errands.run(),
-            self.logs.run(),
-            self.tables.run(self.state.subscribe()),
-            self.follow_state(),
-            self.follow_disturbances(),
-        );
+    /// Its tasks end when it is dropped.
+    ///
+    /// # Panics
+    /// If one of its tasks does.
+    pub async fn run(self: &Arc<Self>) {
+        let mut tasks = JoinSet::new();
+        for link in self.links() {
+            link.run(&mut tasks);
+        }
+        let bus = self.clone();
+        tasks.spawn(async move { bus.errands.run().await });
+        let bus = self.clone();
+        tasks.spawn(async move { bus.logs.run().await });
+        let bus = self.clone();
+        tasks.spawn(async move {
+            tokio::join!(
+                bus.tables.run(bus.state.subscribe()),
+                bus.follow_state(),
+                bus.follow_disturbances(),
+            );
+        });
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        }
+        // The connections have ended; whoever waits here waits for the owner.
+        std::future::pending().await
     }
 
     /// Requests that wait for their outcome, and questions of the bus's own.

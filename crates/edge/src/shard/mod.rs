@@ -45,7 +45,6 @@ use crate::{
     gateway::Gateway,
     mailbox::{Inbox, Mailbox},
     metrics::ShardCounters,
-    trace::TraceContexts,
 };
 
 /// Input is read in pieces of this size at most, for all connections into one
@@ -83,7 +82,6 @@ struct Core {
     directory: Directory,
     deliveries: Deliveries,
     actions: Actions,
-    traces: TraceContexts,
     clock: Clock,
     /// The bus is away.
     degraded: bool,
@@ -122,7 +120,6 @@ impl Seat {
             directory: Directory::default(),
             deliveries: Deliveries::default(),
             actions: Actions::default(),
-            traces: TraceContexts::default(),
             clock: Clock::start(),
             degraded: false,
             ping: ping(),

@@ -16,7 +16,7 @@ use super::{
     connection::{Connection, Phase},
     member,
 };
-use crate::fanout::Join;
+use crate::{fanout::Join, trace};
 
 impl Core {
     pub(super) fn subscribe(
@@ -202,7 +202,7 @@ impl Core {
             connection: Some(self.connection_id(slot, connection.generation)),
             session: Some(connection.profile.session),
             idempotency_key: idempotency_key.into(),
-            traceparent: self.traces.adopt(traceparent).into(),
+            traceparent: trace::adopt(traceparent).into(),
         };
         let request = Request {
             subject: route.policy.subject.clone(),

@@ -215,7 +215,7 @@ async fn workers_that_do_not_answer_in_time_break_their_route() {
 }
 
 #[tokio::test]
-async fn workers_get_the_clients_trace_context_or_a_new_one() {
+async fn workers_get_the_clients_trace_context_if_it_is_one() {
     let gateway = Gateway::start(|_| {}).await;
     gateway.serve("echo", |request| {
         let context = request.context.traceparent.as_bytes().to_vec();
@@ -224,7 +224,7 @@ async fn workers_get_the_clients_trace_context_or_a_new_one() {
     let mut client = gateway.client("alice").await;
     let traced = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let mut seen = Vec::new();
-    for (id, sent) in (1..).zip([traced, "", "", "00-nonsense"]) {
+    for (id, sent) in (1..).zip([traced, "", "00-nonsense"]) {
         client.send(with_trace(request(id, "echo", ""), sent)).await;
         match client.response().await.outcome {
             Some(Outcome::Payload(text)) => {
@@ -233,12 +233,7 @@ async fn workers_get_the_clients_trace_context_or_a_new_one() {
             other => panic!("unexpected {other:?}"),
         }
     }
-    assert_eq!(seen[0], traced);
-    for (index, made) in seen.iter().enumerate().skip(1) {
-        assert!(made.starts_with("00-") && made.ends_with("-00"), "{made}");
-        assert_eq!(made.len(), traced.len());
-        assert!(!seen[..index].contains(made), "{made} was made twice");
-    }
+    assert_eq!(seen, [traced, "", ""]);
     gateway.finish().await;
 }
 

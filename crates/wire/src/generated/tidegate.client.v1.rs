@@ -498,7 +498,7 @@ pub struct Request {
     /// With a key the first reply is kept: a retry gets it again.
     #[prost(string, tag = "5")]
     pub idempotency_key: ::prost::alloc::string::String,
-    /// W3C trace context of the caller; empty: the gateway begins a trace.
+    /// W3C trace context of the caller; empty: none.
     #[prost(string, tag = "6")]
     pub traceparent: ::prost::alloc::string::String,
 }
