@@ -21,6 +21,7 @@ use crate::{
     config::EdgeConfig,
     drain::{Drain, Sequence},
     fanout::{Fanout, MAX_SHARDS},
+    fencing::{self, Claim},
     front::{Listener, WEBSOCKET_PATH},
     gateway::{Gateway, ShardHandle, descriptor_budget, random_prefix},
     mailbox::Mailbox,
@@ -33,7 +34,8 @@ use crate::{
 /// Refusals under way at most, however large the reserve is.
 const MAX_REFUSALS: usize = 1024;
 
-/// Users that may wait for their connections to be counted.
+/// Users that may wait for their connections to be counted, and connections for
+/// their predecessors to be ended.
 const MAX_LOOKS: usize = 1 << 20;
 
 /// A gateway with its port bound and its shards made, not yet serving.
@@ -44,6 +46,7 @@ pub struct Edge {
     address: SocketAddr,
     commands: SubscriptionToken,
     looked_at: Option<mpsc::Receiver<UserId>>,
+    claimed: Option<mpsc::Receiver<Claim>>,
 }
 
 /// Why an edge could not be made.
@@ -105,10 +108,8 @@ impl Edge {
             .min(descriptor_budget(config.reserved_descriptors));
         let routes = config.policies.routes.iter();
         let routes = routes.map(|(name, policy)| (name.clone(), Route::new(name, policy.clone())));
-        let (user_looks, looked_at) = match config.user_limit {
-            Some(_) => Some(mpsc::channel(connection_limit.clamp(1, MAX_LOOKS))).unzip(),
-            None => (None, None),
-        };
+        let (user_looks, looked_at) = looks(config.user_limit.is_some(), connection_limit);
+        let (claims, claimed) = looks(registrar.is_some(), connection_limit);
         let gateway = Arc::new(Gateway {
             routes: routes.collect(),
             fanout: Fanout::new(
@@ -130,6 +131,7 @@ impl Edge {
             verifier,
             registrar,
             user_looks,
+            claims,
             config,
         });
         let subject = Subject::of_gateway(&gateway.config.gateway);
@@ -143,6 +145,7 @@ impl Edge {
             address,
             commands,
             looked_at,
+            claimed,
         })
     }
 
@@ -194,6 +197,10 @@ impl Edge {
             let enforce = user_limit::enforce(self.gateway.clone(), limit, users);
             scope.spawn_cancellable("user-limit", enforce);
         }
+        if let Some(claims) = self.claimed {
+            let fence = fencing::fence(self.gateway.clone(), claims);
+            scope.spawn_cancellable("fencing", fence);
+        }
         let gateway = self.gateway.clone();
         scope.spawn_cancellable("edge-bus", async move { gateway.follow_bus().await });
         // A client's handshake that panics takes only itself down.
@@ -220,6 +227,16 @@ impl std::fmt::Debug for Edge {
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
+}
+
+/// A queue for what follows once a connection is in the registry, if it is wanted:
+/// with room for every connection that may be open.
+fn looks<T>(
+    wanted: bool,
+    connection_limit: usize,
+) -> (Option<mpsc::Sender<T>>, Option<mpsc::Receiver<T>>) {
+    let room = connection_limit.clamp(1, MAX_LOOKS);
+    wanted.then(|| mpsc::channel(room)).unzip()
 }
 
 /// How many connections beyond the limit get an answer at the same time: they

@@ -15,8 +15,8 @@ use registry::Registrar;
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::EdgeConfig, drain::Drain, fanout::Fanout, mailbox::Mailbox, metrics::Metrics,
-    route::Route, shard::Mail, user_limit::Looks,
+    config::EdgeConfig, drain::Drain, fanout::Fanout, fencing::Claims, mailbox::Mailbox,
+    metrics::Metrics, route::Route, shard::Mail, user_limit::Looks,
 };
 
 /// Shared by the front and the shards; nothing in it is on the path of a
@@ -27,6 +27,9 @@ pub(crate) struct Gateway {
     pub(crate) verifier: Arc<Verifier>,
     /// Whose connections are to be counted; absent: there is no limit.
     pub(crate) user_looks: Option<Looks>,
+    /// Takes connections whose predecessors are to be ended; absent: there is no
+    /// registry to find them in.
+    pub(crate) claims: Option<Claims>,
     /// Tells the cluster who is connected; absent: nobody asks.
     pub(crate) registrar: Option<Arc<Registrar>>,
     pub(crate) fanout: Arc<Fanout>,

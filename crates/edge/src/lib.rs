@@ -12,6 +12,7 @@ mod config;
 mod drain;
 mod edge;
 mod fanout;
+mod fencing;
 mod front;
 mod gateway;
 mod mailbox;

@@ -26,6 +26,7 @@
 //! | `tidegate_edge_bus_gaps_total` | `shard` | gaps told to listeners because the bus lost publications of a channel |
 //! | `tidegate_edge_user_limit_closed_total` | | connections told to go because their user had too many |
 //! | `tidegate_edge_user_limit_failures_total` | | users whose connections could not be counted |
+//! | `tidegate_edge_fencings_total` | `result` | looks for older connections of a session: `alone`, `fenced` where there were any and their gateways were told, `failed` |
 //! | `tidegate_edge_outbox_bytes` | `shard` | bytes waiting in outboxes |
 //! | `tidegate_edge_commands_total` | `command` | commands of the control plane taken |
 //! | `tidegate_edge_requests_total` | `shard`, `result` | client requests ended: `ok`, `failed` |

@@ -24,6 +24,12 @@ pub(crate) fn of_session(session: SessionId) -> Pattern {
     pattern(&format!("*.{session}.*.*"))
 }
 
+/// The session's connections, where its user is known: found without a look at
+/// other users' keys.
+pub(crate) fn of_user_session(user: &UserId, session: SessionId) -> Pattern {
+    pattern(&format!("{}.{session}.*.*", token(user.as_str())))
+}
+
 /// The gateway's connections.
 pub(crate) fn at_gateway(gateway: &GatewayId) -> Pattern {
     pattern(&format!("*.*.{gateway}.*"))

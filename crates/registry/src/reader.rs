@@ -1,4 +1,4 @@
-//! The control plane's look into the registry.
+//! The look into the registry, of control planes and of gateways.
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
@@ -61,6 +61,18 @@ impl Reader {
         session: SessionId,
     ) -> Result<Vec<RegisteredConnection>, BusError> {
         self.connections(key::of_session(session)).await
+    }
+
+    /// The connections of a session of this user.
+    ///
+    /// # Errors
+    /// If the bus can't say.
+    pub async fn of_user_session(
+        &self,
+        user: &UserId,
+        session: SessionId,
+    ) -> Result<Vec<RegisteredConnection>, BusError> {
+        self.connections(key::of_user_session(user, session)).await
     }
 
     /// Gateways with a connection that has the label.

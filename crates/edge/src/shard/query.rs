@@ -63,12 +63,14 @@ impl Shard {
     /// Closes the connections of a session that are older than the one that took
     /// it over.
     fn fence(&mut self, fence: &Fence) -> Answer {
-        let newest = (fence.session_epoch, fence.connection_id.parse().ok());
+        let id = fence.connection_id.parse().ok();
+        let newest = (fence.session_epoch, fence.connected_at_ms, id);
         let mut slots = self.targets(fence.target.as_ref());
         slots.retain(|&slot| {
             let connection = &self.connections[slot];
             let id = self.core.connection_id(slot, connection.generation);
-            let is_older = (connection.profile.session_epoch, Some(id)) < newest;
+            let profile = &connection.profile;
+            let is_older = (profile.session_epoch, profile.connected_at_ms, Some(id)) < newest;
             is_older && !connection.flow.asked_to_move
         });
         let cause = CloseCause::SessionReplaced;

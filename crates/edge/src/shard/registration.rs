@@ -4,6 +4,7 @@ use registry::{ConnectionRecord, Written};
 use wire::{CloseCause, gateway::RegisteredConnection};
 
 use super::{Core, Shard, connection::Connection};
+use crate::fencing::Claim;
 
 impl Shard {
     /// The registry has lost this gateway: whoever lives here is told anew.
@@ -25,16 +26,26 @@ impl Core {
         if let Some(registrar) = &self.gateway.registrar
             && let Some(record) = self.record(slot, connection)
         {
-            registrar.opened(record, self.look_at(connection));
+            let written = self.look_at(&record);
+            registrar.opened(record, Some(written));
         }
     }
 
-    /// Has the user's connections counted, if there is a limit.
-    fn look_at(&self, connection: &Connection) -> Option<Written> {
-        let looks = self.gateway.user_looks.clone()?;
-        let user = connection.profile.identity.as_ref()?.user.clone();
-        // There is room for every connection that may be open.
-        Some(Box::new(move || drop(looks.try_send(user))))
+    /// What follows once the entry is in the registry: the user's connections are
+    /// counted, if there is a limit, and older ones of the session are ended.
+    /// There is room for every connection that may be open.
+    fn look_at(&self, record: &ConnectionRecord) -> Written {
+        let looks = self.gateway.user_looks.clone();
+        let claims = self.gateway.claims.clone();
+        let claim = Claim::of(record);
+        Box::new(move || {
+            if let Some(looks) = looks {
+                drop(looks.try_send(claim.user.clone()));
+            }
+            if let Some(claims) = claims.filter(|_| claim.may_have_rivals()) {
+                drop(claims.try_send(claim));
+            }
+        })
     }
 
     /// The connection ended; nothing happens if it was never established.

@@ -90,16 +90,37 @@ impl Site {
 
     /// A gateway of this name that registers its connections.
     pub(crate) fn register(&self, name: &str, adjust: impl FnOnce(&mut EdgeConfig)) -> Gateway {
+        self.register_on(self.bus.clone(), name, adjust)
+    }
+
+    /// The same, but that it reaches the bus by `bus`; its registrar does not.
+    pub(crate) fn register_on(
+        &self,
+        bus: Arc<dyn Bus>,
+        name: &str,
+        adjust: impl FnOnce(&mut EdgeConfig),
+    ) -> Gateway {
         let mut config = config();
         config.gateway = GatewayId::new(name).expect("valid");
         adjust(&mut config);
         let id = config.gateway.clone();
         let registrar = Registrar::new(self.bus.clone(), id, "test", 0);
-        self.start(config, self.bus.clone(), Some(Arc::new(registrar)))
+        self.start(config, bus, Some(Arc::new(registrar)))
     }
 
     /// Registers a connection of a gateway that is not there.
     pub(crate) async fn leave_behind(&self, gateway: &str, user: &str) {
+        self.leave_behind_of(gateway, user, SessionId(7), 1).await;
+    }
+
+    /// The same, of a session that was taken up so often.
+    pub(crate) async fn leave_behind_of(
+        &self,
+        gateway: &str,
+        user: &str,
+        session: SessionId,
+        session_epoch: u64,
+    ) {
         let id = ConnectionId {
             gateway: GatewayId::new(gateway).expect("valid"),
             shard: 0,
@@ -108,13 +129,14 @@ impl Site {
         };
         let record = ConnectionRecord {
             id: id.clone(),
-            session: SessionId(7),
+            session,
             user: UserId::new(user).expect("valid"),
             entry: RegisteredConnection {
                 connection_id: id.to_string(),
-                session_id: SessionId(7).to_string(),
+                session_id: session.to_string(),
                 user: user.to_owned(),
                 connected_at_ms: 1,
+                session_epoch,
                 ..RegisteredConnection::default()
             },
         };

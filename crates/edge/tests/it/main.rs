@@ -5,6 +5,7 @@ mod delivery;
 mod draining;
 mod fanout;
 mod faulty_bus;
+mod fencing;
 mod gateway;
 mod handshake;
 mod limits;

@@ -85,7 +85,7 @@ async fn entries_of_a_gateway_that_died_keep_nobody_out() {
 }
 
 /// Waits until the user is in the registry.
-async fn registered(gateway: &Gateway, user: &str) {
+pub(crate) async fn registered(gateway: &Gateway, user: &str) {
     let reader = registry::Reader::new(gateway.bus.clone());
     let user = wire::UserId::new(user).expect("valid");
     testkit::eventually("the user is registered", async || {

@@ -527,10 +527,14 @@ pub struct Fence {
     /// The connection that took over.
     #[prost(string, tag = "2")]
     pub connection_id: ::prost::alloc::string::String,
-    /// Its place among those of the session: connections of a smaller one end, and
-    /// of the same one those with a smaller connection id.
+    /// Its place among those of the session: connections of a smaller one end, of
+    /// the same one those that were connected earlier, and of those the ones with a
+    /// smaller connection id.
     #[prost(uint64, tag = "3")]
     pub session_epoch: u64,
+    /// Unix time in milliseconds, by its gateway's clock.
+    #[prost(int64, tag = "4")]
+    pub connected_at_ms: i64,
 }
 impl ::prost::Name for Fence {
     const NAME: &'static str = "Fence";
