@@ -41,13 +41,14 @@ impl Batch {
         };
     }
 
+    /// What the event would add to a message, in bytes.
+    pub(crate) fn size_of(&self, event: &ClientEvent) -> Result<usize, TooLarge> {
+        self.encode(event.clone()).map(|event| event.len())
+    }
+
     pub(crate) fn push(&mut self, event: ClientEvent) -> Result<(), TooLarge> {
-        let event = encode(self.subprotocol, event);
+        let event = self.encode(event)?;
         let closing = self.subprotocol.closing();
-        let alone = self.subprotocol.opening().len() + event.len() + closing.len();
-        if alone > self.max_message_bytes {
-            return Err(TooLarge);
-        }
         let separator = self.subprotocol.separator();
         let joined = self.open.len() + separator.len() + event.len() + closing.len();
         if joined > self.max_message_bytes {
@@ -67,25 +68,31 @@ impl Batch {
         std::mem::take(&mut self.full)
     }
 
+    /// The event as it stands inside a [`ClientMessage`].
+    fn encode(&self, event: ClientEvent) -> Result<Vec<u8>, TooLarge> {
+        let subprotocol = self.subprotocol;
+        let encoded = match subprotocol {
+            // A message with one event is that event with its tag: joining messages
+            // joins their events.
+            Subprotocol::Protobuf => ClientMessage {
+                events: vec![event],
+            }
+            .encode_to_vec(),
+            Subprotocol::Json => serde_json::to_vec(&event).expect("events have string keys only"),
+        };
+        let alone = subprotocol.opening().len() + encoded.len() + subprotocol.closing().len();
+        match alone > self.max_message_bytes {
+            true => Err(TooLarge),
+            false => Ok(encoded),
+        }
+    }
+
     fn close(&mut self) {
         if !self.open.is_empty() {
             let mut message = std::mem::take(&mut self.open);
             message.extend_from_slice(self.subprotocol.closing());
             self.full.push(message);
         }
-    }
-}
-
-/// The event as it stands inside a [`ClientMessage`].
-fn encode(subprotocol: Subprotocol, event: ClientEvent) -> Vec<u8> {
-    match subprotocol {
-        // A message with one event is that event with its tag: joining messages
-        // joins their events.
-        Subprotocol::Protobuf => ClientMessage {
-            events: vec![event],
-        }
-        .encode_to_vec(),
-        Subprotocol::Json => serde_json::to_vec(&event).expect("events have string keys only"),
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Chain {
     /// Up to here publications are a snapshot, not a chain; zero: none is under
     /// way.
     snapshot_to: u64,
+    /// Not all of the snapshot has come.
+    is_partial: bool,
 }
 
 /// How a publication fits.
@@ -22,6 +24,8 @@ pub(crate) struct Chain {
 pub(crate) enum Fit {
     /// It follows.
     InOrder,
+    /// It is of the state that the subscription began with.
+    Snapshot,
     /// It was delivered before.
     Duplicate,
     /// Publications from the first to the second offset, inclusive, never came.
@@ -31,11 +35,12 @@ pub(crate) enum Fit {
 // === impl Chain ===
 
 impl Chain {
-    /// What to ask for when subscribing again.
+    /// What to ask for when subscribing again: what was reported as missing has
+    /// been dealt with, and of a state of which a part is missing nothing can go on.
     pub(crate) fn position(&self) -> Option<Position> {
-        self.last.map(|offset| Position {
+        (self.has_log() && !self.is_partial).then(|| Position {
             epoch: self.epoch.clone(),
-            offset,
+            offset: self.held(),
         })
     }
 
@@ -65,10 +70,17 @@ impl Chain {
     pub(crate) fn subscribed(&mut self, verdict: Verdict, position: Option<Position>) {
         let position = position.unwrap_or_default();
         let recovered = verdict == Verdict::Recovered && self.last.is_some();
-        if !recovered {
+        if recovered {
+            // Whatever the answer says: what is held is known here.
+            self.last = Some(self.held());
+            self.snapshot_to = 0;
+            self.is_partial = false;
+        } else {
             let keeps_log = !position.epoch.is_empty();
             self.last = keeps_log.then_some(position.offset);
             self.snapshot_to = position.offset;
+            // In order of offset: the one at the position is its last.
+            self.is_partial = verdict == Verdict::Resnapshot && position.offset != 0;
         }
         self.reported_to = 0;
         self.epoch = position.epoch;
@@ -81,8 +93,12 @@ impl Chain {
 
     /// Takes the next message, which has a key or not.
     pub(crate) fn next(&mut self, offset: u64, previous: u64, keyed: bool) -> Fit {
-        if offset == 0 || offset <= self.snapshot_to {
+        if offset == 0 {
             return Fit::InOrder;
+        }
+        self.is_partial &= offset < self.snapshot_to;
+        if offset <= self.snapshot_to {
+            return Fit::Snapshot;
         }
         self.snapshot_to = 0;
         let Some(last) = self.last else {
@@ -151,10 +167,30 @@ mod tests {
     #[test]
     fn a_snapshot_is_not_checked_and_what_follows_it_is() {
         let mut chain = chain_at(5);
-        assert_eq!(chain.next(3, 1, false), Fit::InOrder);
-        assert_eq!(chain.next(5, 4, false), Fit::InOrder);
+        assert_eq!(chain.next(3, 1, false), Fit::Snapshot);
+        assert_eq!(chain.next(5, 4, false), Fit::Snapshot);
         assert_eq!(chain.next(6, 5, false), Fit::InOrder);
         assert_eq!(chain.next(5, 4, false), Fit::Duplicate);
+    }
+
+    #[test]
+    fn nothing_goes_on_from_half_a_snapshot() {
+        let mut chain = Chain::default();
+        chain.subscribed(Verdict::Resnapshot, Some(position(5)));
+        assert_eq!(chain.next(3, 1, true), Fit::Snapshot);
+        assert_eq!(chain.position(), None);
+        assert_eq!(chain.next(5, 4, true), Fit::Snapshot);
+        assert_eq!(chain.position(), Some(position(5)));
+    }
+
+    #[test]
+    fn what_was_reported_is_neither_asked_for_nor_reported_again() {
+        let mut chain = chain_at(5);
+        chain.reported(7);
+        assert_eq!(chain.position(), Some(position(7)));
+        chain.subscribed(Verdict::Recovered, chain.position());
+        assert_eq!(chain.next(9, 7, false), Fit::InOrder);
+        assert_eq!(chain.position(), Some(position(9)));
     }
 
     #[test]

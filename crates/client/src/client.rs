@@ -1,6 +1,12 @@
 //! The handle of a client.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::{
@@ -45,6 +51,11 @@ pub struct PublishOptions {
     /// A publication with an id that the log has seen lately is not stored again.
     /// With an id it is sent again by itself after a reconnect.
     pub publication_id: String,
+    /// Send it again by itself after a reconnect that left open whether the bus has
+    /// it. A log stores it once, within its memory of some two minutes: without an
+    /// id of the application's the client makes one. Subscribers of a channel
+    /// without a log may get it twice.
+    pub retry: bool,
 }
 
 /// The bus has the publication.
@@ -82,7 +93,15 @@ struct Handle {
     direct: Arc<direct::Queue>,
     /// Never read, and so never a cause of waiting: readers are made from it.
     notices: broadcast::Receiver<Notice>,
+    publication_ids: PublicationIds,
     config: Arc<Config>,
+}
+
+/// Ids that no other client makes.
+#[derive(Debug)]
+struct PublicationIds {
+    prefix: u128,
+    last: AtomicU64,
 }
 
 /// Tells the connection's task that a caller has gone.
@@ -129,6 +148,7 @@ impl Client {
                 state,
                 direct,
                 notices,
+                publication_ids: PublicationIds::new(),
                 config,
             }),
         }
@@ -192,19 +212,24 @@ impl Client {
     /// The same, with options.
     ///
     /// # Errors
-    /// As [`Self::publish`]; never [`Error::ConnectionLost`] with a publication id.
+    /// As [`Self::publish`]; never [`Error::ConnectionLost`] with a publication id
+    /// or [`PublishOptions::retry`].
     pub async fn publish_with(
         &self,
         channel: &str,
         payload: impl Into<Bytes>,
         options: PublishOptions,
     ) -> Result<Accepted, Error> {
+        let publication_id = match options.retry && options.publication_id.is_empty() {
+            true => self.handle.publication_ids.next(),
+            false => options.publication_id,
+        };
         let publish = proto::Publish {
             id: 0,
             channel: channel.into(),
             payload: payload.into(),
             key: options.key,
-            publication_id: options.publication_id,
+            publication_id,
         };
         self.perform(|reply| Operation::Publish(publish, reply))
             .await
@@ -351,6 +376,22 @@ impl From<SubscribeOptions> for Option<proto::SubscribeOptions> {
             latest,
         };
         (wanted != proto::SubscribeOptions::default()).then_some(wanted)
+    }
+}
+
+// === impl PublicationIds ===
+
+impl PublicationIds {
+    fn new() -> Self {
+        Self {
+            prefix: fastrand::u128(..),
+            last: AtomicU64::new(0),
+        }
+    }
+
+    fn next(&self) -> String {
+        let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        format!("{:032x}-{number:x}", self.prefix)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     direct,
     error::Error,
     exchange::{Exchange, Side},
-    greeting::{Session, Welcomed},
+    greeting::{Behind, Session, Welcomed},
     in_flight::Operation,
     link::{Link, LinkEvent, Open, until},
     moving::{self, Plan, Second},
@@ -113,7 +113,7 @@ impl Connection {
     ) -> Self {
         let exchange = Exchange::new(config.subprotocol, direct);
         let session = Session::default();
-        let link = Link::opening(&config, &session);
+        let link = Link::opening(&config, &session, Behind::default());
         Self {
             config,
             operations,
@@ -208,7 +208,8 @@ impl Connection {
     fn open(&mut self) {
         self.session.mailbox_offset = self.exchange.mailbox_offset();
         self.session.hint = Box::default();
-        self.link = Link::opening(&self.config, &self.session);
+        let behind = self.exchange.behind_hello();
+        self.link = Link::opening(&self.config, &self.session, behind);
         self.told.state.send_replace(State::Connecting);
     }
 

@@ -187,7 +187,7 @@ impl Mailbox {
                 let gap = Gap::withheld(from, to, GapCause::BrokenChain);
                 self.queue.push(DirectEvent::Gap(gap));
             }
-            Fit::InOrder => {}
+            Fit::InOrder | Fit::Snapshot => {}
         }
         let number = direct.needs_ack.then(|| self.acks.note(line, &direct));
         if is_one_of_two {

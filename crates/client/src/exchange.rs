@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use wire::{
     Subprotocol,
     client::{
-        Cancel, ErrorCode, Subscribed, Unsubscribed, Welcome, client_event, response::Outcome,
-        server_event::Event,
+        Cancel, ErrorCode, Limits, Subscribed, Unsubscribed, Welcome, client_event,
+        response::Outcome, server_event::Event,
     },
 };
 
@@ -22,6 +22,7 @@ use crate::{
     client::Accepted,
     direct::{self, Mailbox},
     error::Error,
+    greeting::Behind,
     in_flight::{Operation, Pending, Subscribing},
     line::Line,
     subscriptions::{Agreed, Subscriptions},
@@ -49,6 +50,8 @@ pub(crate) struct Exchange {
     /// Where the client stands with its move to another gateway.
     moving: moving::Stage,
     last_line: u32,
+    /// What the last Welcome said.
+    limits: Limits,
     subprotocol: Subprotocol,
 }
 
@@ -64,6 +67,7 @@ impl Exchange {
             mailbox: Mailbox::new(direct),
             moving: moving::Stage::Settled,
             last_line: 0,
+            limits: Limits::default(),
             subprotocol,
         }
     }
@@ -116,9 +120,21 @@ impl Exchange {
         self.mailbox.confirm(number);
     }
 
+    /// What to say right behind Hello on the next connection: the subscriptions
+    /// that are made again, or those that come first. If there will be no Welcome,
+    /// [`Self::disconnected`] begins anew.
+    pub(crate) fn behind_hello(&mut self) -> Behind {
+        self.line.limit(&self.limits);
+        Behind {
+            events: self.line.subscribe_ahead(&self.subscriptions),
+            max_message_bytes: self.limits.max_message_bytes,
+        }
+    }
+
     /// A new connection: sends again what may be, in order.
     pub(crate) fn connected(&mut self, welcome: &Welcome) {
-        self.line.open(welcome);
+        self.limits = welcome.limits.unwrap_or_default();
+        self.line.open(&self.limits);
     }
 
     /// Whether [`Self::ask_again`] has something to ask for.

@@ -18,7 +18,7 @@ use wire::client::{self as proto, Position};
 use crate::{
     chain::{Chain, Fit},
     ledger::{Ledger, Pair, Print, View},
-    subscription::{Gap, GapCause, SubscriptionEvent, Verdict},
+    subscription::{Gap, GapCause, Publication, SubscriptionEvent, Verdict},
 };
 
 /// What the new connection may bring before the old one joins on to it. Beyond,
@@ -206,10 +206,7 @@ impl Overlap {
             proto::Verdict::Recovered => 0,
             _ => offset,
         };
-        self.snapshot_to = match verdict {
-            proto::Verdict::Resnapshot => offset,
-            _ => 0,
-        };
+        self.snapshot_to = self.begins_after;
     }
 
     /// Whether the old connection brings what the new one has brought.
@@ -285,15 +282,19 @@ fn pass(
     out: &mut impl FnMut(SubscriptionEvent),
 ) {
     let keyed = !publication.key.is_empty();
-    match chain.next(publication.offset, publication.previous, keyed) {
+    let fit = chain.next(publication.offset, publication.previous, keyed);
+    match fit {
         Fit::Duplicate => return,
         Fit::Broken(from, to) => {
             let gap = Gap::withheld(from, to, GapCause::BrokenChain);
             out(SubscriptionEvent::Gap(gap));
         }
-        Fit::InOrder => {}
+        Fit::InOrder | Fit::Snapshot => {}
     }
-    out(SubscriptionEvent::Publication(publication.into()));
+    out(SubscriptionEvent::Publication(Publication {
+        is_snapshot: fit == Fit::Snapshot,
+        ..publication.into()
+    }));
 }
 
 fn report(chain: &mut Chain, gap: proto::Gap, out: &mut impl FnMut(SubscriptionEvent)) {

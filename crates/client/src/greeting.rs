@@ -37,8 +37,20 @@ pub(crate) struct Welcomed {
     pub(crate) rest: Vec<ServerEvent>,
 }
 
+/// What goes out right behind Hello, before the gateway has said Welcome.
+#[derive(Debug, Default)]
+pub(crate) struct Behind {
+    pub(crate) events: Vec<ClientEvent>,
+    /// As the last Welcome said; zero: it said nothing.
+    pub(crate) max_message_bytes: u32,
+}
+
 /// Makes one connection.
-pub(crate) async fn greet(config: Arc<Config>, session: Session) -> Result<Welcomed, Ending> {
+pub(crate) async fn greet(
+    config: Arc<Config>,
+    session: Session,
+    behind: Behind,
+) -> Result<Welcomed, Ending> {
     let token = config.token.get().await.map_err(|error| {
         let message = format!("no token: {error}");
         Ending::lost(message)
@@ -52,11 +64,16 @@ pub(crate) async fn greet(config: Arc<Config>, session: Session) -> Result<Welco
             capabilities: CAPABILITIES.map(String::from).into(),
             session_ticket: session.ticket,
             mailbox_offset: session.mailbox_offset,
-            ..Hello::default()
         }))),
     };
     let mut batch = Batch::new(config.subprotocol);
     batch.push(hello).expect("no limit is known yet");
+    batch.limit(behind.max_message_bytes);
+    for event in behind.events {
+        batch
+            .push(event)
+            .expect("the exchange has seen that it fits");
+    }
     batch
         .take()
         .into_iter()

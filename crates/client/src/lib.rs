@@ -39,8 +39,12 @@
 //!
 //! Operations wait while there is no connection or the window that the gateway
 //! grants is full. One that was sent and not answered when its connection was lost
-//! fails with [`Error::ConnectionLost`], unless an idempotency key (or publication
-//! id) makes it safe to repeat: then it is repeated.
+//! fails with [`Error::ConnectionLost`], unless an idempotency key, a publication id
+//! or [`PublishOptions::retry`] makes it safe to repeat: then it is repeated.
+//!
+//! One client is the only one of its session: should another connection take the
+//! session over, the client ends with `session_replaced` (4009) instead of taking it
+//! back.
 
 mod acks;
 mod backoff;

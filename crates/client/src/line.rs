@@ -9,7 +9,7 @@ use std::{
 use wire::{
     Subprotocol,
     client::{
-        ClientEvent, Publish, Request, Subscribe, Unsubscribe, Welcome,
+        ClientEvent, Limits, Publish, Request, Subscribe, Unsubscribe,
         client_event::{self, Event},
     },
 };
@@ -19,6 +19,10 @@ use crate::{
     in_flight::{InFlight, Operation, Pending, Subscribing},
     subscriptions::Subscriptions,
 };
+
+/// Bytes of Subscribes behind a Hello. Gateways look at 16 KiB for a whole first
+/// message, and a token may take up half of them.
+const BYTES_AHEAD: usize = 6 << 10;
 
 /// See the module.
 #[derive(Debug)]
@@ -51,11 +55,40 @@ impl Line {
         }
     }
 
-    pub(crate) fn open(&mut self, welcome: &Welcome) {
-        let limits = welcome.limits.unwrap_or_default();
+    pub(crate) fn open(&mut self, limits: &Limits) {
         self.is_open = true;
+        self.limit(limits);
+    }
+
+    /// Keeps to these limits from now on.
+    pub(crate) fn limit(&mut self, limits: &Limits) {
         self.in_flight.set_window(limits.max_in_flight);
         self.batch.limit(limits.max_message_bytes);
+    }
+
+    /// The subscriptions to ask for before Welcome: as many as the window has room
+    /// for and a gateway reads before it knows who is there.
+    pub(crate) fn subscribe_ahead(&mut self, subscriptions: &Subscriptions) -> Vec<ClientEvent> {
+        let (mut events, mut left) = (Vec::new(), BYTES_AHEAD);
+        while self.in_flight.room() > 0 {
+            let Some(Operation::Subscribe(subscribing)) = self.waiting.front() else {
+                break;
+            };
+            let id = self.in_flight.next_id();
+            let event = client_event(subscribe(id, subscribing, subscriptions));
+            match self.batch.size_of(&event) {
+                Ok(size) if size <= left => left -= size,
+                _ => break,
+            }
+            let Some(Operation::Subscribe(subscribing)) = self.waiting.pop_front() else {
+                break;
+            };
+            if !subscribing.queue.is_abandoned() {
+                self.in_flight.begin(id, Pending::Subscribe(subscribing));
+                events.push(event);
+            }
+        }
+        events
     }
 
     /// Asks for these subscriptions, which the client holds.
@@ -111,13 +144,8 @@ impl Line {
                 (event, Pending::Unsubscribe)
             }
             Operation::Subscribe(subscribing) => {
-                let subscribe = Subscribe {
-                    id,
-                    channel: subscribing.channel.to_string(),
-                    since: subscriptions.position(&subscribing.channel),
-                    options: subscriptions.options(&subscribing),
-                };
-                (Event::Subscribe(subscribe), Pending::Subscribe(subscribing))
+                let event = subscribe(id, &subscribing, subscriptions);
+                (event, Pending::Subscribe(subscribing))
             }
             Operation::Publish(publish, reply) => {
                 let may_repeat = !publish.publication_id.is_empty();
@@ -132,7 +160,7 @@ impl Line {
                 (event, Pending::Request(retry, reply))
             }
         };
-        if self.batch.push(ClientEvent { event: Some(event) }).is_err() {
+        if self.batch.push(client_event(event)).is_err() {
             return Err(pending);
         }
         self.in_flight.begin(id, pending);
@@ -141,7 +169,7 @@ impl Line {
 
     /// Sends an event that nothing in flight stands for.
     pub(crate) fn send(&mut self, event: client_event::Event) {
-        let pushed = self.batch.push(ClientEvent { event: Some(event) });
+        let pushed = self.batch.push(client_event(event));
         if pushed.is_err() {
             tracing::debug!("the gateway accepts no message large enough for this event");
         }
@@ -161,4 +189,17 @@ impl Line {
             .filter(|retry| !matches!(retry, Operation::Subscribe(Subscribing { reply: None, .. })))
             .collect()
     }
+}
+
+fn subscribe(id: u32, subscribing: &Subscribing, subscriptions: &Subscriptions) -> Event {
+    Event::Subscribe(Subscribe {
+        id,
+        channel: subscribing.channel.to_string(),
+        since: subscriptions.position(&subscribing.channel),
+        options: subscriptions.options(subscribing),
+    })
+}
+
+fn client_event(event: Event) -> ClientEvent {
+    ClientEvent { event: Some(event) }
 }

@@ -12,7 +12,7 @@ use wire::client::Welcome;
 use crate::{
     builder::Config,
     exchange::{Exchange, Side},
-    greeting::{Session, Welcomed, greet},
+    greeting::{Behind, Session, Welcomed, greet},
     socket::{Incoming, Socket},
     state::{Ending, State},
 };
@@ -60,10 +60,10 @@ pub(crate) enum LinkEvent {
 // === impl Link ===
 
 impl Link {
-    pub(crate) fn opening(config: &Arc<Config>, session: &Session) -> Self {
+    pub(crate) fn opening(config: &Arc<Config>, session: &Session, behind: Behind) -> Self {
         let greeting = timeout(
             config.connect_timeout,
-            greet(config.clone(), session.clone()),
+            greet(config.clone(), session.clone(), behind),
         );
         Self::Opening(Box::pin(async {
             let late = |_| Err(Ending::lost("the gateway did not answer in time"));

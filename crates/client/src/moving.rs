@@ -17,7 +17,7 @@ use crate::{
     backoff::Backoff,
     connection::Connection,
     exchange::Side,
-    greeting::{Session, Welcomed},
+    greeting::{Behind, Session, Welcomed},
     link::{Link, LinkEvent, Open, until},
     socket::Incoming,
     state::{Ending, State},
@@ -252,7 +252,7 @@ impl Connection {
             hint: second.plan.hint.clone(),
             ..self.session.clone()
         };
-        second.link = Link::opening(&self.config, &session);
+        second.link = Link::opening(&self.config, &session, Behind::default());
     }
 
     fn welcome_second(&mut self, welcomed: Welcomed) {

@@ -70,6 +70,9 @@ pub struct Publication {
     pub payload: Bytes,
     /// When it was published, Unix time in microseconds.
     pub published_at_us: i64,
+    /// It is of the latest state that the subscription began with, and no news: it
+    /// may have been delivered before, and has no predecessor here.
+    pub is_snapshot: bool,
 }
 
 /// Publications that were withheld from this subscriber.
@@ -257,6 +260,7 @@ impl From<proto::Publication> for Publication {
             key: publication.key,
             payload: publication.payload,
             published_at_us: publication.published_at_us,
+            is_snapshot: false,
         }
     }
 }

@@ -41,7 +41,8 @@ impl Exchange {
     /// The second connection is there.
     pub(crate) fn second_connected(&mut self, welcome: &Welcome) {
         let mut line = self.next_line();
-        line.open(welcome);
+        self.limits = welcome.limits.unwrap_or_default();
+        line.open(&self.limits);
         self.second = Some(line);
     }
 

@@ -121,7 +121,11 @@ impl Move {
                 feed.publication(OLD, kind.publication(OLD, old), &mut out);
             } else if !is_joined {
                 is_joined = true;
-                let position = kind.position(self.new_from);
+                if self.verdict == WireVerdict::Recovered {
+                    // It begins with what is held.
+                    new = old;
+                }
+                let position = kind.position(new);
                 assert!(!feed.subscribed(NEW, self.verdict, position));
             } else if new < self.count {
                 new += 1;
@@ -158,7 +162,9 @@ prop_compose! {
         kind in prop_oneof![
             Just(Kind::Logged), Just(Kind::Keyed), Just(Kind::Stamped), Just(Kind::Unstamped),
         ],
-        verdict in prop_oneof![Just(WireVerdict::Fresh), Just(WireVerdict::Lost)],
+        verdict in prop_oneof![
+            Just(WireVerdict::Fresh), Just(WireVerdict::Lost), Just(WireVerdict::Resnapshot),
+        ],
         recorded in 0_u64..10,
         first in 0_u64..20,
         second in 0_u64..20,
@@ -187,6 +193,16 @@ proptest! {
             // It may be said needlessly, where nobody could know.
             seen.retain(|seen| *seen != Seen::Resubscribed);
         }
+        prop_assert_eq!(seen, publications(1..=this.count));
+    }
+
+    #[test]
+    fn a_recovery_on_the_new_connection_brings_each_publication_once_and_in_order(
+        mut this in moves(true),
+    ) {
+        prop_assume!(this.kind.has_log());
+        this.verdict = WireVerdict::Recovered;
+        let seen = this.play(false);
         prop_assert_eq!(seen, publications(1..=this.count));
     }
 

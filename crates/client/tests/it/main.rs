@@ -7,5 +7,6 @@ mod moving;
 mod notices;
 mod operations;
 mod reconnecting;
+mod resuming;
 mod scripted;
 mod subscriptions;

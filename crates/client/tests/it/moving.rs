@@ -284,7 +284,7 @@ async fn a_direct_message_over_both_is_delivered_once_and_confirmed_on_both() {
     for (connection, ack_id) in [(&mut old, 40), (&mut new, 1)] {
         let ack = connection.expect().await;
         assert!(
-            matches!(&ack, client_event::Event::Ack(ack) if ack.up_to == ack_id),
+            matches!(&ack, client_event::Event::Ack(ack) if ack.ack_id == ack_id),
             "{ack:?}"
         );
     }

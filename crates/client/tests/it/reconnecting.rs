@@ -116,7 +116,7 @@ async fn subscriptions_go_on_from_the_position_held() {
     drop(connection);
 
     let mut connection = gateway.welcome(Limits::default()).await;
-    let since = connection.agree(Verdict::Recovered, 9).await;
+    let since = connection.agree(Verdict::Recovered, 6).await;
     let held = Position {
         epoch: "e".into(),
         offset: 6,
@@ -159,7 +159,11 @@ async fn a_connection_lost_while_subscribing_again_leaves_nothing_behind() {
 
 #[tokio::test(start_paused = true)]
 async fn subscribing_again_keeps_to_the_window() {
-    let (mut gateway, mut connection, client) = connected(Limits::default()).await;
+    let limits = Limits {
+        max_in_flight: 1,
+        ..Limits::default()
+    };
+    let (mut gateway, mut connection, client) = connected(limits).await;
     let (first, second, ()) = tokio::join!(
         client.subscribe("market.a"),
         client.subscribe("market.b"),
@@ -170,10 +174,6 @@ async fn subscribing_again_keeps_to_the_window() {
     );
     let _both = (first.expect("agreed"), second.expect("agreed"));
     drop(connection);
-    let limits = Limits {
-        max_in_flight: 1,
-        ..Limits::default()
-    };
     let mut connection = gateway.welcome(limits).await;
     let id = connection.subscribe().await.id;
     assert!(connection.is_quiet().await);

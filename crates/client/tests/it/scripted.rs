@@ -189,6 +189,13 @@ impl Gateway {
         let client_event::Event::Hello(hello) = connection.expect().await else {
             panic!("the first event is Hello");
         };
+        let welcome = self.says_welcome(limits);
+        connection.send([welcome]).await;
+        (connection, *hello)
+    }
+
+    /// The next connection's Welcome.
+    pub(crate) fn says_welcome(&mut self, limits: Limits) -> Event {
         let welcome = Welcome {
             connection_id: format!("gw.0.0.{}", self.welcomed),
             session_id: "s".into(),
@@ -197,8 +204,7 @@ impl Gateway {
             ..Welcome::default()
         };
         self.welcomed += 1;
-        connection.send([Event::Welcome(welcome)]).await;
-        (connection, *hello)
+        Event::Welcome(welcome)
     }
 }
 
@@ -253,8 +259,27 @@ impl Connection {
             .is_err()
     }
 
+    /// The next event, which must be a publish: its id and that of the publication.
+    pub(crate) async fn publication_id(&mut self) -> (u32, String) {
+        match self.expect().await {
+            client_event::Event::Publish(publish) => (publish.id, publish.publication_id),
+            other => panic!("not a publish: {other:?}"),
+        }
+    }
+
     /// Takes a Subscribe and agrees, with alias 7. Returns the position asked for.
     pub(crate) async fn agree(&mut self, verdict: Verdict, offset: u64) -> Option<Position> {
+        let (since, agreement) = self.agreement(verdict, offset).await;
+        self.send([agreement]).await;
+        since
+    }
+
+    /// The same, but that it is left to be sent.
+    pub(crate) async fn agreement(
+        &mut self,
+        verdict: Verdict,
+        offset: u64,
+    ) -> (Option<Position>, Event) {
         let subscribe = self.subscribe().await;
         let subscribed = Subscribed {
             id: subscribe.id,
@@ -266,8 +291,7 @@ impl Connection {
             }),
             alias: 7,
         };
-        self.send([Event::Subscribed(subscribed)]).await;
-        subscribe.since
+        (subscribe.since, Event::Subscribed(subscribed))
     }
 
     /// Takes a Subscribe and agrees, with alias 7, to a channel without a log.

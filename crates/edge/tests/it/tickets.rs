@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use auth::{KeyMaterial, TicketKey, TicketKeys};
-use testkit::{RawClient, Tokens, hello, hello_again};
+use testkit::{RawClient, Tokens, hello, hello_again, subscribe_since};
 use wire::{
-    client::Welcome,
+    client::{ErrorCode, Verdict, Welcome},
     gateway::{Connection, ListConnections, command::Command, command_reply::Reply},
 };
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Site};
 
 /// Keys of the secret that the gateways of a cluster share.
 pub(crate) fn shared_keys() -> Arc<TicketKeys> {
@@ -60,6 +60,35 @@ async fn a_ticket_keeps_the_session_and_raises_its_epoch_on_another_gateway() {
     let epochs = connections(&first).await;
     let epochs: Vec<_> = epochs.iter().map(|it| it.session_epoch).collect();
     assert_eq!(epochs, [1, 3]);
+    first.drain().await;
+    second.drain().await;
+}
+
+#[tokio::test]
+async fn subscriptions_go_on_in_the_message_of_hello() {
+    let site = Site::new().await;
+    let [first, second] =
+        ["gw-a", "gw-b"].map(|name| site.register(name, |config| config.tickets = shared_keys()));
+    let (mut client, welcome) = greet(&first, "alice", b"").await;
+    let held = client.subscribe(1, "log.a").await.position;
+    let mut again = second.dial().connect().await;
+    let token = second.tokens.token("alice");
+    let held = held.expect("a log");
+    again
+        .send_events(&[
+            hello_again(&token, welcome.session_ticket),
+            subscribe_since(1, "log.a", held.clone()),
+            subscribe_since(2, "vip.a", held),
+        ])
+        .await;
+    assert_eq!(again.welcome().await.session_id, welcome.session_id);
+    // By the token of now: what it does not grant any more is refused.
+    assert_eq!(again.error().await, (2, ErrorCode::PermissionDenied));
+    let subscribed = again.subscribed().await;
+    assert_eq!(
+        (subscribed.id, subscribed.verdict()),
+        (1, Verdict::Recovered)
+    );
     first.drain().await;
     second.drain().await;
 }
