@@ -24,6 +24,7 @@ use super::{
     log_api,
     log_message::{self, Stamp},
     log_stream::LogStream,
+    log_streams::Batch,
 };
 use crate::{
     port::{BusError, Position, Sink},
@@ -44,6 +45,10 @@ const CHECK_AGAIN: Duration = Duration::from_secs(1);
 /// seconds in all, for the slowest replica to follow.
 const SEARCHES: u32 = 9;
 const FIRST_SEARCH: Duration = Duration::from_millis(10);
+
+/// Reads that may fail meanwhile, [`CHECK_AGAIN`] apart: a server that is started
+/// again is back within that time.
+const FAILURES: u32 = 30;
 
 /// How long a wildcard keeps in mind what a disturbance told late may concern.
 const HINDSIGHT: Duration = Duration::from_secs(10);
@@ -216,19 +221,26 @@ impl Chain {
     /// Delivers what is missing before the message with this stamp.
     async fn repair(&mut self, subject: &Subject, stamp: Stamp<'_>) {
         let mut pause = FIRST_SEARCH;
-        for _ in 0..SEARCHES {
+        let (mut searches, mut failures) = (0, 0);
+        while searches < SEARCHES && failures < FAILURES {
             self.logs.up().await;
-            let from = self.heads.of(subject) + 1;
-            let read = self.catch_up(subject.as_str(), from, stamp.sequence).await;
+            let read = self.catch_up_subject(subject, stamp.sequence).await;
             if self.heads.of(subject) >= stamp.last_sequence {
                 return;
             }
-            if read.is_ok_and(|last| last >= stamp.sequence) {
+            match read {
                 // The replica has what is newer: the rest has left the log.
-                break;
+                Ok(last) if last >= stamp.sequence => break,
+                Ok(_) => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                    searches += 1;
+                }
+                Err(_unavailable) => {
+                    tokio::time::sleep(CHECK_AGAIN).await;
+                    failures += 1;
+                }
             }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
         }
         self.sink.lost(0);
     }
@@ -269,13 +281,11 @@ impl Chain {
         if let Some(subject) = self.exact.clone() {
             let tail = self.logs.tail(&self.log, subject.clone()).await?;
             if tail.is_some_and(|tail| tail > self.heads.of(&subject)) {
-                let from = self.heads.of(&subject) + 1;
-                self.catch_up(subject.as_str(), from, u64::MAX).await?;
+                self.catch_up_subject(&subject, u64::MAX).await?;
             }
             return Ok(());
         }
-        let filter = self.pattern.as_str().to_owned();
-        let last = self.catch_up(&filter, verified + 1, u64::MAX).await?;
+        let last = self.catch_up(verified + 1).await?;
         self.heads.verify(last);
         Ok(())
     }
@@ -297,28 +307,89 @@ impl Chain {
         })
     }
 
-    /// Delivers what the log has from `from` on and before `until`, for one
-    /// subject or a pattern. Gives the sequence read last.
-    async fn catch_up(&mut self, filter: &str, from: u64, until: u64) -> Result<u64, BusError> {
+    /// Delivers what the log has of one subject behind its head and before
+    /// `until`. Gives the sequence read last.
+    ///
+    /// The read begins *at* the head: logs let go of the oldest first, so if it
+    /// is still there, nothing behind it has left.
+    async fn catch_up_subject(&mut self, subject: &Subject, until: u64) -> Result<u64, BusError> {
+        let _turn = self.logs.turn().await;
+        let head = self.heads.of(subject);
+        let mut last = head;
+        let mut page = self.page(subject.as_str(), head).await?;
+        if self.may_be_broken(&page, head).await? {
+            self.sink.lost(0);
+        }
+        loop {
+            for message in &page.messages {
+                let Some(stamp) = Stamp::of(message.headers.as_ref()) else {
+                    continue;
+                };
+                last = last.max(stamp.sequence);
+                let previous = self.heads.of(subject);
+                if stamp.sequence < until && stamp.sequence > previous {
+                    self.hand_on(message, subject.clone(), stamp.sequence, previous);
+                }
+            }
+            if page.messages.is_empty() || page.end.pending == 0 || last >= until {
+                return Ok(last);
+            }
+            page = self.page(subject.as_str(), last + 1).await?;
+        }
+    }
+
+    /// Whether something between the head and what the log has may have left it.
+    async fn may_be_broken(&self, page: &Batch, head: u64) -> Result<bool, BusError> {
+        let mut stamps = page
+            .messages
+            .iter()
+            .filter_map(|message| Stamp::of(message.headers.as_ref()));
+        let Some(oldest) = stamps.next() else {
+            return Ok(false);
+        };
+        let kept = page.messages.len() as u64 + page.end.pending;
+        if oldest.sequence == head {
+            return Ok(false);
+        }
+        if kept >= self.log.limits().messages as u64 {
+            return Ok(true);
+        }
+        if head == 0 {
+            return Ok(false);
+        }
+        let info = self.logs.streams.info(&self.log.stream, None).await?;
+        Ok(info.state.first_seq > head + 1)
+    }
+
+    async fn page(&self, filter: &str, from: u64) -> Result<Batch, BusError> {
+        let request = log_api::next_by_subject(filter, from, PAGE);
+        let mut page = self.logs.streams.direct(&self.log.stream, request).await?;
+        if page.end.status != 204 {
+            page.messages.clear();
+        }
+        Ok(page)
+    }
+
+    /// Delivers what the log has for the pattern from `from` on. Gives the
+    /// sequence read last.
+    async fn catch_up(&mut self, from: u64) -> Result<u64, BusError> {
+        let _turn = self.logs.turn().await;
+        let filter = self.pattern.as_str().to_owned();
         let mut reading = Reading {
             counts: HashMap::new(),
             told: false,
             last: from.saturating_sub(1),
         };
         loop {
-            let request = log_api::next_by_subject(filter, reading.last + 1, PAGE);
-            let page = self.logs.streams.direct(&self.log.stream, request).await?;
-            if page.end.status != 204 || page.messages.is_empty() {
-                return Ok(reading.last);
-            }
-            self.take_page(&mut reading, &page.messages, until);
-            if page.end.pending == 0 || reading.last >= until {
+            let page = self.page(&filter, reading.last + 1).await?;
+            self.take_page(&mut reading, &page.messages);
+            if page.messages.is_empty() || page.end.pending == 0 {
                 return Ok(reading.last);
             }
         }
     }
 
-    fn take_page(&mut self, reading: &mut Reading, page: &[async_nats::Message], until: u64) {
+    fn take_page(&mut self, reading: &mut Reading, page: &[async_nats::Message]) {
         let mut fresh = Vec::with_capacity(page.len());
         let mut trimmed = false;
         for message in page {
@@ -329,7 +400,7 @@ impl Chain {
             let Some(subject) = self.own_subject(stamp.subject) else {
                 continue;
             };
-            if stamp.sequence < until && stamp.sequence > self.heads.of(&subject) {
+            if stamp.sequence > self.heads.of(&subject) {
                 trimmed |= self.may_be_trimmed(reading, &subject);
                 fresh.push((message, subject, stamp.sequence));
             }

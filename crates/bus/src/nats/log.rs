@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use tokio::{
-    sync::{Notify, Semaphore, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, MissedTickBehavior},
 };
 
@@ -38,6 +38,9 @@ const ROUND: u64 = 6;
 /// Questions to the leaders of streams about subjects without messages.
 const QUESTIONS: usize = 64;
 
+/// Subscriptions that read their logs at a time: their pages share one inbox.
+const READERS: usize = 64;
+
 /// All logs that this process knows.
 pub(super) struct Logs {
     pub(super) streams: Streams,
@@ -46,6 +49,7 @@ pub(super) struct Logs {
     known: RwLock<Vec<Arc<LogStream>>>,
     pub(super) unacknowledged: Arc<Unacknowledged>,
     questions: Semaphore,
+    readers: Arc<Semaphore>,
     state: watch::Receiver<BusState>,
     signal: watch::Sender<Signal>,
     suspected: Notify,
@@ -82,6 +86,7 @@ impl Logs {
             known: RwLock::new(Vec::new()),
             unacknowledged: Arc::new(Unacknowledged::default()),
             questions: Semaphore::new(QUESTIONS),
+            readers: Arc::new(Semaphore::new(READERS)),
             state,
             signal: watch::Sender::new(Signal::default()),
             suspected: Notify::new(),
@@ -193,6 +198,11 @@ impl Logs {
     pub(super) async fn newest_of_all(&self, log: &LogStream) -> Result<u64, BusError> {
         let _turn = self.questions.acquire().await;
         Ok(self.streams.info(&log.stream, None).await?.state.last_seq)
+    }
+
+    /// Waits for leave to read a log, until what this gives is dropped.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        self.readers.clone().acquire_owned().await.ok()
     }
 
     /// Waits until the bus carries messages.

@@ -37,6 +37,8 @@ pub(super) struct End {
     pub(super) pending: u64,
     /// The newest sequence that the answering replica knows; zero: not told.
     pub(super) up_to: u64,
+    /// The last message of the batch; zero: none, or not told.
+    pub(super) last_sequence: u64,
 }
 
 // === impl Stamp ===
@@ -69,8 +71,25 @@ impl End {
             status,
             pending: field("Nats-Num-Pending").unwrap_or(0),
             up_to: field("Nats-UpTo-Sequence").unwrap_or(0),
+            last_sequence: field("Nats-Last-Sequence").unwrap_or(0),
         })
     }
+}
+
+/// Whether a batch in order of sequence has come without a hole: each message
+/// names the one before it, and the end names the last one.
+pub(super) fn is_whole(messages: &[async_nats::Message], end: &End) -> bool {
+    let mut last = 0;
+    for message in messages {
+        let Some(stamp) = Stamp::of(message.headers.as_ref()) else {
+            continue;
+        };
+        if stamp.last_sequence != last {
+            return false;
+        }
+        last = stamp.sequence;
+    }
+    end.last_sequence == 0 || end.last_sequence == last
 }
 
 /// The stored message as subscribers see it. Its payload is a copy: the

@@ -13,7 +13,7 @@ use super::{
     inbox::Inbox,
     log_api::{self, ApiError, Found, FoundMessage, StreamInfo},
     log_config::{self, Config, Fixed},
-    log_message::End,
+    log_message::{self, End},
 };
 use crate::port::{BusError, Done};
 
@@ -64,7 +64,11 @@ impl Streams {
         let end = messages.pop().as_ref().and_then(End::of);
         // Whoever does not end a batch by a status does not know batches.
         let end = end.ok_or(BusError::Unavailable)?;
-        Ok(Batch { messages, end })
+        // The inbox may have been full: a hole must not look like the log.
+        match log_message::is_whole(&messages, &end) {
+            true => Ok(Batch { messages, end }),
+            false => Err(BusError::Unavailable),
+        }
     }
 
     /// What the stream's leader says of it; with a filter, counts of messages

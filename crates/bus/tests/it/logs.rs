@@ -191,6 +191,39 @@ async fn what_left_the_log_during_an_outage_is_told() {
     drop(server);
 }
 
+/// New messages come before anything was compared with the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_left_the_log_is_told_while_others_publish() {
+    let (server, proxy, publisher, subscriber) = apart().await;
+    for bus in [&publisher, &subscriber] {
+        keep_log(bus, "a.>", 20).await;
+    }
+    let record = listen(&subscriber, "a.x").await;
+    publish_all(&publisher, "a.x", 0..5).await;
+    record.has(5).await;
+    cut(&proxy, &subscriber).await;
+    publish_all(&publisher, "a.x", 5..100).await;
+    proxy.heal();
+    let mut next = 100;
+    while record.numbers().last() != Some(&(next - 1)) {
+        publish_all(&publisher, "a.x", next..next + 1).await;
+        next += 1;
+    }
+    let mut expected = 0;
+    let mut told = false;
+    for given in record.given() {
+        let Given::Message(_, number, ..) = given else {
+            told = true;
+            continue;
+        };
+        assert!(number >= expected, "{number} comes twice, or late");
+        assert!(number == expected || told, "{number} instead of {expected}");
+        (expected, told) = (number + 1, false);
+    }
+    assert!(record.losses() > 0);
+    drop(server);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_that_was_made_anew_is_told_and_followed() {
     let server = NatsServer::start().await;
