@@ -3,7 +3,7 @@
 //! A gateway that nobody serves any more holds nobody: that is an answer. One
 //! that is silent may hold somebody, and whoever asks is told so.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bus::{Bus, BusError, BusExt, Request, RequestContext, Subject};
 use bytes::Bytes;
@@ -26,6 +26,9 @@ pub(crate) struct Gateways {
     directory: Arc<dyn Directory>,
     commands: Arc<Commands>,
 }
+
+/// A gateway whose server went away is at another one within this time.
+const RECONNECTION: Duration = Duration::from_millis(300);
 
 /// What one gateway said.
 pub(crate) struct Answer<T> {
@@ -163,8 +166,39 @@ impl Gateways {
             }
         });
         let mut answers = join_all(asked).await;
-        answers.retain(|answer| !matches!(answer.outcome, Err(GatewayError::Gone)));
+        self.ask_again(&mut answers, &command, until, pick).await;
+        answers.retain(|answer| !answer.is_gone());
         Ok(answers)
+    }
+
+    /// A gateway that has just lost its server looks as if it were gone, and is
+    /// back in a moment.
+    async fn ask_again<T>(
+        &self,
+        answers: &mut [Answer<T>],
+        command: &Bytes,
+        until: Instant,
+        pick: fn(Reply) -> Option<T>,
+    ) {
+        if !answers.iter().any(Answer::is_gone) {
+            return;
+        }
+        tokio::time::sleep_until(until.min(Instant::now() + RECONNECTION)).await;
+        let gone = answers.iter_mut().filter(|answer| answer.is_gone());
+        let asked = gone.map(|answer| async move {
+            answer.outcome = self
+                .ask(&answer.gateway, command.clone(), until, pick)
+                .await;
+        });
+        join_all(asked).await;
+    }
+}
+
+// === impl Answer ===
+
+impl<T> Answer<T> {
+    fn is_gone(&self) -> bool {
+        matches!(self.outcome, Err(GatewayError::Gone))
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Step {
     Put {
         since: Instant,
         written: Option<Written>,
+        /// The entry may be there already.
+        renewal: bool,
     },
     /// Tell that it opened.
     Opened,
@@ -73,9 +75,14 @@ impl Book {
 
     /// A connection lives.
     pub(crate) fn opened(&mut self, record: Arc<ConnectionRecord>, written: Option<Written>) {
+        self.put(record, written, false);
+    }
+
+    fn put(&mut self, record: Arc<ConnectionRecord>, written: Option<Written>, renewal: bool) {
         let put = Step::Put {
             since: Instant::now(),
             written,
+            renewal,
         };
         let page = self.page(record);
         page.steps.push_back(put);
@@ -92,7 +99,7 @@ impl Book {
         page.record = record.clone();
         let mut waiting = page.steps.iter().skip(usize::from(page.busy));
         if !waiting.any(|step| matches!(step, Step::Put { .. })) {
-            self.opened(record, None);
+            self.put(record, None, true);
         }
     }
 
@@ -100,7 +107,8 @@ impl Book {
     pub(crate) fn closed(&mut self, record: Arc<ConnectionRecord>, cause: &'static str) -> Ended {
         let room = self.ends < MAX_ENDS;
         let page = self.page(record);
-        let unwritten = !page.busy && matches!(page.steps.front(), Some(Step::Put { .. }));
+        let is_new = |step: &Step| matches!(step, Step::Put { renewal: false, .. });
+        let unwritten = !page.busy && page.steps.front().is_some_and(is_new);
         if unwritten {
             page.steps.pop_front();
         }

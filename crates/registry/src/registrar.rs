@@ -10,7 +10,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -50,6 +50,10 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// gateways of a cluster should not all read at once.
 const CHECK_WITHIN: Duration = Duration::from_secs(5);
 
+/// And within twice this time again and again: a control plane that took this
+/// gateway for dead may have stopped half-way.
+const CHECK_EVERY: Duration = Duration::from_secs(150);
+
 /// Called when a connection's entry is in the registry.
 pub type Written = Box<dyn FnOnce() + Send>;
 
@@ -82,6 +86,8 @@ pub struct Registrar {
     finished: Notify,
     /// The gateway's own entry must not be written any more.
     leaving: AtomicBool,
+    /// Connections that have ended so far.
+    closed: AtomicUsize,
     /// The beat at which everything was last registered anew.
     anew_at: AtomicU64,
     metrics: Registered,
@@ -105,6 +111,7 @@ impl Registrar {
             settled: Notify::new(),
             finished: Notify::new(),
             leaving: AtomicBool::new(false),
+            closed: AtomicUsize::new(0),
             anew_at: AtomicU64::new(0),
             metrics: Registered::new(),
             bus,
@@ -130,6 +137,7 @@ impl Registrar {
         }
         self.labels.lock().remove(&record.entry.labels);
         let record = self.stamped(record);
+        self.closed.fetch_add(1, Ordering::AcqRel);
         let ended = self.book.lock().closed(record, cause);
         match ended {
             Ended::Noted => {}
@@ -288,7 +296,7 @@ impl Registrar {
 
     fn count(&self, step: Option<Step>) {
         match step {
-            Some(Step::Put { since, written }) => {
+            Some(Step::Put { since, written, .. }) => {
                 self.metrics.put.increment(1);
                 self.metrics.lag_seconds.record(since.elapsed());
                 if let Some(written) = written {
@@ -340,7 +348,7 @@ impl Registrar {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut state = self.bus.state();
         let mut revision = None;
-        let mut check_at = None;
+        let mut check_at = Some(soon(CHECK_EVERY));
         loop {
             ticks.tick().await;
             if state.has_changed().unwrap_or(false) {
@@ -352,7 +360,7 @@ impl Registrar {
             revision = self.next_beat(revision, announce).await;
             let due = check_at.is_some_and(|at| at <= Instant::now());
             if due && let Ok(complete) = self.is_complete().await {
-                check_at = None;
+                check_at = Some(soon(CHECK_EVERY));
                 if !complete {
                     self.register_anew(announce);
                 }
@@ -409,12 +417,14 @@ impl Registrar {
     /// Whether the bus has as many entries of this gateway as it was given.
     async fn is_complete(&self) -> Result<bool, BusError> {
         let pending = self.book.lock().len();
+        let closed = self.closed.load(Ordering::Acquire);
         let live = usize::try_from(self.lease.lock().connections).unwrap_or(usize::MAX);
         let own = vec![key::at_gateway(&self.gateway)];
         let entries = self.bus.look_up(REGISTRY, own).await?.len();
         // Connections came and went while it was read.
         let moved = self.book.lock().len();
-        Ok(entries + pending.max(moved) >= live)
+        let closed = self.closed.load(Ordering::Acquire) - closed;
+        Ok(entries + pending.max(moved) + closed >= live)
     }
 
     /// Finds the entry's revision, or registers everything anew if it is gone.
@@ -443,6 +453,11 @@ impl Registrar {
         self.wake.notify_one();
         announce();
     }
+}
+
+/// A moment after this time and before twice as much, not alike for all.
+fn soon(time: Duration) -> Instant {
+    Instant::now() + time.mul_f64(1.0 + fastrand::f64())
 }
 
 impl fmt::Debug for Registrar {

@@ -98,3 +98,11 @@ fn what_is_ending_is_not_renewed() {
     book.renewed(record(1));
     assert_eq!(work(&mut book, 9), ["closed", "remove"]);
 }
+
+#[test]
+fn the_entry_of_one_that_ends_before_it_is_renewed_is_removed() {
+    let mut book = Book::new();
+    book.renewed(record(1));
+    assert_eq!(book.closed(record(1), "x"), Ended::Noted);
+    assert_eq!(work(&mut book, 9), ["put", "opened", "closed", "remove"]);
+}
