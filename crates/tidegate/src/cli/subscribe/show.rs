@@ -149,6 +149,7 @@ fn as_text(channel: &str, publication: &Publication) -> String {
         key,
         payload,
         published_at_us,
+        is_snapshot: _,
     } = publication;
     let (time, offset) = (output::time_us(*published_at_us), output::offset(*offset));
     let (key, payload) = (or_dash(key), output::payload(payload));
@@ -161,6 +162,7 @@ fn as_json(channel: &str, publication: &Publication) -> Value {
         key,
         payload,
         published_at_us,
+        is_snapshot,
     } = publication;
     let mut object = json!({
         "event": "publication",
@@ -169,6 +171,9 @@ fn as_json(channel: &str, publication: &Publication) -> Value {
         "key": key,
         "published_at": output::time_us(*published_at_us),
     });
+    if *is_snapshot {
+        object["snapshot"] = true.into();
+    }
     output::put_payload(&mut object, payload);
     object
 }
@@ -221,6 +226,7 @@ mod tests {
             key: key.to_owned(),
             payload: payload.into(),
             published_at_us: 1_795_398_300_250_000,
+            is_snapshot: false,
         }
     }
 
