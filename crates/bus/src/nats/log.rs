@@ -53,6 +53,8 @@ pub(super) struct Logs {
     state: watch::Receiver<BusState>,
     signal: watch::Sender<Signal>,
     suspected: Notify,
+    /// See [`NatsOptions::skip_chain_repair`](super::NatsOptions).
+    pub(super) skip_chain_repair: bool,
 }
 
 /// Tells subscriptions to compare themselves with their logs.
@@ -90,6 +92,7 @@ impl Logs {
             state,
             signal: watch::Sender::new(Signal::default()),
             suspected: Notify::new(),
+            skip_chain_repair: false,
         }
     }
 

@@ -154,13 +154,14 @@ impl NatsBus {
         let errands = Arc::new(Errands::new());
         let streams = Streams::new(control.inbox.clone(), options.replicas);
         let tables = Arc::new(Tables::new(streams.clone(), errands.clone()));
-        let logs = Arc::new(Logs::new(streams, errands.clone(), state.subscribe()));
+        let mut logs = Logs::new(streams, errands.clone(), state.subscribe());
+        logs.skip_chain_repair = options.skip_chain_repair;
         Ok(Arc::new(Self {
             gate,
             control,
             fanout,
             publishers,
-            logs,
+            logs: Arc::new(logs),
             tables,
             errands,
             tasks: Mutex::new(HashMap::new()),

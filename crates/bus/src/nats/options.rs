@@ -22,6 +22,9 @@ pub struct NatsOptions {
     pub credentials: NatsCredentials,
     /// TLS to the servers.
     pub tls: NatsTls,
+    /// Breaks in a log's chain are neither repaired nor told: a defect on demand,
+    /// by which checkers show that they see. Never for anything else.
+    pub skip_chain_repair: bool,
 }
 
 /// Who we are to the servers.
@@ -88,6 +91,7 @@ impl NatsOptions {
             publish_connections: 1,
             credentials: NatsCredentials::None,
             tls: NatsTls::default(),
+            skip_chain_repair: false,
         }
     }
 

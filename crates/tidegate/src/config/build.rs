@@ -141,6 +141,7 @@ impl Config {
                 ca_file: tls.ca_file.clone(),
                 identity_files: tls.certificate_file.clone().zip(tls.key_file.clone()),
             },
+            skip_chain_repair: nats.skip_chain_repair,
         }
     }
 

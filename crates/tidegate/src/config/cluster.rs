@@ -31,6 +31,11 @@ pub struct NatsConfig {
     pub password: Option<Secret>,
     /// TLS to the servers.
     pub tls: NatsTlsConfig,
+    /// Loses publications on purpose when the bus is disturbed, without a word:
+    /// for `loadtest torture`, which must see it. Not in the schema.
+    #[schemars(skip)]
+    #[serde(skip_serializing)]
+    pub skip_chain_repair: bool,
 }
 
 /// TLS to the NATS servers.
@@ -105,6 +110,7 @@ impl Default for NatsConfig {
             user: None,
             password: None,
             tls: NatsTlsConfig::default(),
+            skip_chain_repair: false,
         }
     }
 }
