@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::cluster::ClusterCommand;
+use crate::{cluster::ClusterCommand, torture::TortureArgs};
 
 /// Loads a gateway on this machine and measures it beside a bare baseline.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     /// Measure a cluster on NATS, or bare NATS.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Do everything to a cluster that can happen to it, and check every promise.
+    Torture(Box<TortureArgs>),
     #[command(flatten)]
     Scenario(Box<Scenario>),
 }

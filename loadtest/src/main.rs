@@ -1,5 +1,6 @@
 //! Tidegate's load generator: idle, fanout, echo and storm, each measured
-//! beside a bare baseline that does only the kernel's part of the work.
+//! beside a bare baseline that does only the kernel's part of the work; and its
+//! torture chamber.
 //!
 //! `cargo run --release -p loadtest -- fanout -n 1000 --rate 50`
 //!
@@ -24,6 +25,7 @@ mod report;
 mod scenario;
 mod share;
 mod socket;
+mod torture;
 
 use anyhow::Result;
 use clap::Parser;
@@ -36,6 +38,7 @@ fn main() -> Result<()> {
         Command::Baseline(options) => baseline::run(&options),
         Command::Cluster(command) => command.run(),
         Command::Share => share::run_child(),
+        Command::Torture(args) => args.run(),
         Command::Scenario(scenario) => {
             let report = scenario::run(&scenario)?;
             report.print(scenario.common().json);

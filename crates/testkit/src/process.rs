@@ -13,9 +13,10 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
     process::{Child, Command},
+    time::timeout,
 };
 
-use crate::wait::within;
+use crate::wait::DEADLINE;
 
 /// A running process; killed when dropped.
 #[derive(Debug)]
@@ -40,7 +41,19 @@ pub struct AdminAnswer {
 impl Process {
     /// Starts `command`, which announces itself by a line of JSON, and waits for
     /// that. What it writes to stderr goes to `log`.
-    pub async fn start(name: &str, mut command: Command, log: &Path) -> Self {
+    pub async fn start(name: &str, command: Command, log: &Path) -> Self {
+        let started = Self::try_start(name, command, log).await;
+        started.unwrap_or_else(|problem| {
+            let log = fs::read_to_string(log).unwrap_or_default();
+            panic!("{problem}; its log: {log}")
+        })
+    }
+
+    /// The same, for processes that may not be able to start just now.
+    ///
+    /// # Errors
+    /// What it did instead of announcing itself within [`DEADLINE`]; it is killed.
+    pub async fn try_start(name: &str, mut command: Command, log: &Path) -> Result<Self, String> {
         let file = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -56,18 +69,17 @@ impl Process {
         let out = child.stdout.take().expect("piped");
         let mut line = String::new();
         let mut reader = BufReader::new(out);
-        let read = within("the process announces itself", reader.read_line(&mut line)).await;
-        read.expect("readable");
-        let announced = serde_json::from_str(&line).unwrap_or_else(|error| {
-            let log = fs::read_to_string(log).unwrap_or_default();
-            panic!("{name} said {line:?} ({error}); its log: {log}")
-        });
-        Self {
+        let read = timeout(DEADLINE, reader.read_line(&mut line)).await;
+        read.map_err(|_| format!("{name} said nothing within {DEADLINE:?}"))?
+            .expect("readable");
+        let announced = serde_json::from_str(&line)
+            .map_err(|error| format!("{name} said {line:?} ({error})"))?;
+        Ok(Self {
             name: name.to_owned(),
             child,
             announced,
             log: log.to_path_buf(),
-        }
+        })
     }
 
     /// A text of its announcement.

@@ -21,6 +21,7 @@ use super::{
     log_publish::Unacknowledged,
     log_stream::LogStream,
     log_streams::Streams,
+    options::NatsOptions,
 };
 use crate::{
     port::{BusError, BusState, Done, Log, Sink},
@@ -53,7 +54,7 @@ pub(super) struct Logs {
     state: watch::Receiver<BusState>,
     signal: watch::Sender<Signal>,
     suspected: Notify,
-    /// See [`NatsOptions::skip_chain_repair`](super::NatsOptions).
+    /// See [`NatsOptions::skip_chain_repair`].
     pub(super) skip_chain_repair: bool,
 }
 
@@ -81,6 +82,7 @@ impl Logs {
         streams: Streams,
         errands: Arc<Errands>,
         state: watch::Receiver<BusState>,
+        options: &NatsOptions,
     ) -> Self {
         Self {
             streams,
@@ -92,7 +94,7 @@ impl Logs {
             state,
             signal: watch::Sender::new(Signal::default()),
             suspected: Notify::new(),
-            skip_chain_repair: false,
+            skip_chain_repair: options.skip_chain_repair,
         }
     }
 

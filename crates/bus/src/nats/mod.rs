@@ -154,8 +154,7 @@ impl NatsBus {
         let errands = Arc::new(Errands::new());
         let streams = Streams::new(control.inbox.clone(), options.replicas);
         let tables = Arc::new(Tables::new(streams.clone(), errands.clone()));
-        let mut logs = Logs::new(streams, errands.clone(), state.subscribe());
-        logs.skip_chain_repair = options.skip_chain_repair;
+        let logs = Logs::new(streams, errands.clone(), state.subscribe(), &options);
         Ok(Arc::new(Self {
             gate,
             control,

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::raw::RawNats;
-use crate::wait::eventually;
+use crate::wait::{DEADLINE, eventually};
 
 /// Numbers the servers of this process, for their folders.
 static SERVERS: AtomicU32 = AtomicU32::new(1);
@@ -146,15 +146,28 @@ impl NatsServer {
     /// # Panics
     /// If it does not run.
     pub async fn clients(&self) -> u64 {
-        let address = format!("127.0.0.1:{}", self.monitoring);
-        let mut stream = TcpStream::connect(address).await.expect("is there");
-        let request = b"GET /varz HTTP/1.0\r\n\r\n";
-        stream.write_all(request).await.expect("is there");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("text");
+        let answer = self.ask_monitoring("/varz").await.expect("is there");
         let (_, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
         let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
         body["connections"].as_u64().expect("a number")
+    }
+
+    /// Whether it runs, takes part in its cluster and has everything that it must
+    /// have of streams and tables.
+    pub async fn is_healthy(&self) -> bool {
+        let asking = tokio::time::timeout(DEADLINE, self.ask_monitoring("/healthz"));
+        let answer = asking.await.ok().and_then(Result::ok);
+        answer.is_some_and(|answer| answer.split(' ').nth(1) == Some("200"))
+    }
+
+    async fn ask_monitoring(&self, path: &str) -> std::io::Result<String> {
+        let address = format!("127.0.0.1:{}", self.monitoring);
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
     }
 
     /// Waits until JetStream answers, which in a cluster takes an election.
@@ -263,7 +276,7 @@ fn config(
             .map(|port| format!("\"nats://127.0.0.1:{port}\""))
             .collect();
         config += &format!(
-            "cluster {{ name: tests, listen: \"127.0.0.1:{}\", routes: [{}] }}\n",
+            "cluster {{ name: tests, no_advertise: true, listen: \"127.0.0.1:{}\", routes: [{}] }}\n",
             routes.port,
             urls.join(", ")
         );

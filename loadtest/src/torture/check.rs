@@ -1,0 +1,111 @@
+//! The checker: what the records of a run say against the promises.
+//!
+//! Pure functions over [`Records`]. A channel's *truth* is put together from the
+//! log as the bus has it in the end, from what publishers were told and from what
+//! subscribers got; where those disagree, that is a violation itself. Then each
+//! subscription is walked along the truth.
+
+mod live;
+mod log;
+#[cfg(test)]
+mod made_up;
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+use super::record::{Keeps, Records};
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Violation {
+    pub(super) rule: Rule,
+    /// Who saw what, when, where.
+    pub(super) detail: String,
+}
+
+/// The promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Rule {
+    /// A subscriber missed an acknowledged publication, and nobody said so.
+    UntoldLoss,
+    /// It was told, but the log had the publication.
+    AvoidableLoss,
+    /// A subscriber got a publication again.
+    Duplicate,
+    /// A subscriber got publications in another order than the log's, or their
+    /// publisher's.
+    Reordered,
+    /// Two saw different payloads for one offset.
+    Disagreement,
+    /// An acknowledged publication is not in the log.
+    LogLost,
+    /// A publication was stored twice.
+    StoredTwice,
+    /// A subscriber got what nobody published there, or what is in no log.
+    Phantom,
+    /// A subscription ended by itself.
+    Ended,
+    /// A subscription did not get to the end in time, with everything back.
+    NotSettled,
+}
+
+/// What the checker found.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Findings {
+    pub(super) violations: Vec<Violation>,
+    /// Losses that were told, with reason.
+    pub(super) told: u64,
+    /// Publications that were never acknowledged and yet delivered.
+    pub(super) unacknowledged: u64,
+    pub(super) deliveries: u64,
+    /// Violations by rule.
+    pub(super) counts: BTreeMap<Rule, u64>,
+}
+
+/// Violations kept with their details; more are only counted.
+const KEPT: usize = 200;
+
+/// Checks all of a run.
+pub(super) fn check(records: &Records) -> Findings {
+    let mut findings = Findings::default();
+    for (channel, info) in records.channels.iter().enumerate() {
+        match info.keeps {
+            Keeps::Log(limit) => log::check(records, channel, limit, &mut findings),
+            Keeps::Nothing => live::check(records, channel, &mut findings),
+        }
+    }
+    findings
+}
+
+// === impl Findings ===
+
+impl Findings {
+    pub(super) fn violate(&mut self, rule: Rule, detail: impl fmt::Display) {
+        *self.counts.entry(rule).or_default() += 1;
+        if self.violations.len() < KEPT {
+            let detail = detail.to_string();
+            self.violations.push(Violation { rule, detail });
+        }
+    }
+}
+
+// === impl Rule ===
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UntoldLoss => "untold loss",
+            Self::AvoidableLoss => "avoidable loss",
+            Self::Duplicate => "duplicate",
+            Self::Reordered => "reordered",
+            Self::Disagreement => "disagreement",
+            Self::LogLost => "lost by the log",
+            Self::StoredTwice => "stored twice",
+            Self::Phantom => "phantom",
+            Self::Ended => "ended",
+            Self::NotSettled => "not settled",
+        })
+    }
+}
