@@ -1,6 +1,7 @@
 //! The bus on real nats-servers, from outside: the suite that every adapter
 //! passes, and what only this one promises.
 
+mod credentials;
 mod outages;
 mod strangers;
 mod waiting;
@@ -34,7 +35,11 @@ type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A bus that is up, and what keeps it so while it is polled.
 async fn connect(url: &str) -> (Arc<NatsBus>, Running) {
-    let connecting = NatsBus::connect(NatsOptions::local(url));
+    connect_with(NatsOptions::local(url)).await
+}
+
+async fn connect_with(options: NatsOptions) -> (Arc<NatsBus>, Running) {
+    let connecting = NatsBus::connect(options);
     let bus = connecting.await.expect("NATS is there");
     let runs = Arc::clone(&bus);
     let mut running: Running = Box::pin(async move { runs.run().await });
