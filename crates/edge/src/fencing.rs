@@ -48,11 +48,13 @@ const TRIES: u32 = 5;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// An entry that took longer to be written may have been missed by a client that
-/// was back meanwhile.
-const LATE: Duration = Duration::from_millis(250);
+/// was back meanwhile. When very many come at once they all take longer, so it
+/// must not be too short either.
+const LATE: Duration = Duration::from_secs(1);
 
 /// A connection that wants to be its session's only one.
 pub(crate) struct Claim {
+    id: ConnectionId,
     pub(crate) user: UserId,
     session: SessionId,
     epoch: u64,
@@ -102,6 +104,7 @@ pub(crate) async fn fence(gateway: Arc<Gateway>, mut claims: mpsc::Receiver<Clai
 impl Claim {
     pub(crate) fn of(record: &ConnectionRecord) -> Self {
         Self {
+            id: record.id.clone(),
             user: record.user.clone(),
             session: record.session,
             epoch: record.entry.session_epoch,
@@ -161,7 +164,7 @@ impl Fencer {
     async fn try_settle(&self, claim: &Claim) -> Result<usize, BusError> {
         let entries = self.reader.of_user_session(&claim.user, claim.session);
         let mut ranks: BTreeSet<Rank> = entries.await?.iter().filter_map(Rank::of).collect();
-        let Some(newest) = self.take_newest(&mut ranks).await? else {
+        let Some(newest) = self.take_newest(&claim.id, &mut ranks).await? else {
             return Ok(0);
         };
         let holders: BTreeSet<GatewayId> = ranks.into_iter().map(|it| it.id.gateway).collect();
@@ -175,12 +178,16 @@ impl Fencer {
         outcome
     }
 
-    /// Takes out the newest connection that is there: an entry may outlive its own,
-    /// by long if the gateway died, and must not end any other.
-    async fn take_newest(&self, ranks: &mut BTreeSet<Rank>) -> Result<Option<Rank>, BusError> {
+    /// Takes out the newest connection: `own`, or one that is there. An entry may
+    /// outlive its connection, by long if the gateway died, and must not end others.
+    async fn take_newest(
+        &self,
+        own: &ConnectionId,
+        ranks: &mut BTreeSet<Rank>,
+    ) -> Result<Option<Rank>, BusError> {
         while ranks.len() > 1 {
             let newest = ranks.pop_last().expect("not empty");
-            if self.is_there(&newest.id).await? {
+            if newest.id == *own || self.is_there(&newest.id).await? {
                 return Ok(Some(newest));
             }
         }

@@ -2,6 +2,7 @@
 
 mod deaths;
 mod drains;
+mod fencing;
 mod outages;
 mod together;
 
