@@ -196,6 +196,9 @@ pub struct RequestContext {
     pub session: Option<SessionId>,
     /// `Tg-Idempotency-Key`; empty: none.
     pub idempotency_key: Box<str>,
+    /// How often the request with this key has been put to workers, this time
+    /// included. `Tg-Attempt`, from 2 on; zero: no key, or not counted.
+    pub attempt: u32,
     /// W3C trace context; empty: none.
     pub traceparent: Box<str>,
 }

@@ -55,9 +55,22 @@ impl Request {
         self.context.session
     }
 
-    /// The same for every repetition of one command.
+    /// The same for every repetition of one command, and of this user's only.
+    ///
+    /// The gateway asks once and keeps the answer, so most handlers need not
+    /// look at it. To be exact also where a worker or a gateway dies between
+    /// doing and answering, store the key together with the effect, in one
+    /// transaction, and answer a key that is stored already from what is stored;
+    /// then the route may say `redelivery = "worker_deduplicates"`.
     pub fn idempotency_key(&self) -> Option<&str> {
         Some(&*self.context.idempotency_key).filter(|key| !key.is_empty())
+    }
+
+    /// How often the command with this key has been put to workers, this time
+    /// included. From 2 on another worker, or this one, may have executed it
+    /// already. 1 without a key.
+    pub fn attempt(&self) -> u32 {
+        self.context.attempt.max(1)
     }
 
     /// W3C trace context of the caller.

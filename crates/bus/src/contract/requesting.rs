@@ -55,6 +55,7 @@ pub async fn a_request_carries_its_context(bus: Arc<dyn Bus>) {
         connection: Some(connection.clone()),
         session: Some(SessionId(7)),
         idempotency_key: "key".into(),
+        attempt: 2,
         traceparent: "00-trace".into(),
     };
     let reply = bus
@@ -76,7 +77,7 @@ pub async fn a_request_carries_its_context(bus: Arc<dyn Bus>) {
     assert_eq!(context.user, UserId::new("alice"));
     assert_eq!(context.connection.as_ref(), Some(&connection));
     assert_eq!(context.session, Some(SessionId(7)));
-    assert_eq!(&*context.idempotency_key, "key");
+    assert_eq!((&*context.idempotency_key, context.attempt), ("key", 2));
     assert_eq!(&*context.traceparent, "00-trace");
 }
 

@@ -1,6 +1,9 @@
 //! Tables: entries by key, with revisions.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use foldhash::{HashMap, HashMapExt};
@@ -21,12 +24,14 @@ struct Contents {
     max_age: Option<Duration>,
     revision: u64,
     entries: BTreeMap<Subject, Kept>,
+    /// Every write of a table whose entries vanish, oldest first: nobody looks
+    /// through all of a table for what is too old.
+    ages: VecDeque<(Instant, Subject, Revision)>,
 }
 
 struct Kept {
     value: Bytes,
     revision: Revision,
-    written: Instant,
 }
 
 // === impl Tables ===
@@ -42,6 +47,7 @@ impl Tables {
             max_age: None,
             revision: 0,
             entries: BTreeMap::new(),
+            ages: VecDeque::new(),
         };
         tables.entry(spec.table).or_insert_with(new).max_age = spec.max_age;
     }
@@ -52,10 +58,13 @@ impl Tables {
         contents.check(&put.key, put.expect)?;
         contents.revision += 1;
         let revision = Revision(contents.revision);
+        if contents.max_age.is_some() {
+            let age = (Instant::now(), put.key.clone(), revision);
+            contents.ages.push_back(age);
+        }
         let kept = Kept {
             value: put.value,
             revision,
-            written: Instant::now(),
         };
         contents.entries.insert(put.key, kept);
         Ok(revision)
@@ -100,8 +109,13 @@ impl Contents {
 
     fn sweep(&mut self) {
         let Some(max_age) = self.max_age else { return };
-        self.entries
-            .retain(|_, kept| kept.written.elapsed() < max_age);
+        let is_old = |(written, ..): &mut (Instant, _, _)| written.elapsed() >= max_age;
+        while let Some((_, key, revision)) = self.ages.pop_front_if(is_old) {
+            // Written again or removed meanwhile: another's age, or nobody's.
+            if self.entries.get(&key).map(|kept| kept.revision) == Some(revision) {
+                self.entries.remove(&key);
+            }
+        }
     }
 }
 

@@ -21,6 +21,7 @@ static CONNECTION: HeaderName = HeaderName::from_static("Tg-Connection");
 static SESSION: HeaderName = HeaderName::from_static("Tg-Session");
 static DEADLINE: HeaderName = HeaderName::from_static("Tg-Deadline");
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("Tg-Idempotency-Key");
+static ATTEMPT: HeaderName = HeaderName::from_static("Tg-Attempt");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// NATS ADR-32.
 static SERVICE_ERROR: HeaderName = HeaderName::from_static("Nats-Service-Error");
@@ -79,6 +80,9 @@ pub(super) fn of_request(context: &RequestContext, deadline: Duration) -> Header
     if !context.idempotency_key.is_empty() {
         headers.insert(IDEMPOTENCY_KEY.clone(), &*encode(&context.idempotency_key));
     }
+    if context.attempt > 1 {
+        headers.insert(ATTEMPT.clone(), context.attempt.to_string());
+    }
     if !context.traceparent.is_empty() {
         headers.insert(TRACEPARENT.clone(), &*encode(&context.traceparent));
     }
@@ -105,6 +109,7 @@ pub(super) fn context(headers: Option<&HeaderMap>) -> (RequestContext, Duration)
                 context.session = u128::from_str_radix(&value, 16).ok().map(SessionId);
             }
             name if *name == IDEMPOTENCY_KEY => context.idempotency_key = value.into(),
+            name if *name == ATTEMPT => context.attempt = value.parse().unwrap_or_default(),
             name if *name == TRACEPARENT => context.traceparent = value.into(),
             _ => {}
         }

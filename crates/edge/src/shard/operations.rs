@@ -202,6 +202,7 @@ impl Core {
             connection: Some(self.connection_id(slot, connection.generation)),
             session: Some(connection.profile.session),
             idempotency_key: idempotency_key.into(),
+            attempt: 0,
             traceparent: trace::adopt(traceparent).into(),
         };
         let request = Request {

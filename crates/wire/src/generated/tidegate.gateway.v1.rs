@@ -590,6 +590,126 @@ impl Level {
         }
     }
 }
+/// What is known of the request with one idempotency key of one user. Every
+/// change is conditional on the revision that was read, so that there is one
+/// course of events, whichever gateways take part.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JournalEntry {
+    /// Of route and payload: the same key with another request is refused.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub fingerprint: ::prost::bytes::Bytes,
+    /// How often workers were asked, this time included; grows from 1.
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+    #[prost(oneof = "journal_entry::State", tags = "3, 4, 5")]
+    pub state: ::core::option::Option<journal_entry::State>,
+}
+/// Nested message and enum types in `JournalEntry`.
+pub mod journal_entry {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum State {
+        #[prost(message, tag = "3")]
+        Claim(super::JournalClaim),
+        #[prost(message, tag = "4")]
+        Answer(super::JournalAnswer),
+        /// Final: it may have been executed, and its outcome will never be known.
+        #[prost(message, tag = "5")]
+        Unknown(super::JournalUnknown),
+    }
+}
+impl ::prost::Name for JournalEntry {
+    const NAME: &'static str = "JournalEntry";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.JournalEntry".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.JournalEntry".into()
+    }
+}
+/// A gateway asks a worker, or is about to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JournalClaim {
+    /// Which gateway; for people.
+    #[prost(string, tag = "1")]
+    pub gateway: ::prost::alloc::string::String,
+    /// Tells this claim from all others.
+    #[prost(fixed64, tag = "2")]
+    pub nonce: u64,
+    /// Once this is past, nobody listens for the worker's answer any more; Unix
+    /// time in milliseconds.
+    #[prost(int64, tag = "3")]
+    pub until_ms: i64,
+}
+impl ::prost::Name for JournalClaim {
+    const NAME: &'static str = "JournalClaim";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.JournalClaim".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.JournalClaim".into()
+    }
+}
+/// Final: what the worker answered, and what every repetition is told.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JournalAnswer {
+    #[prost(oneof = "journal_answer::Outcome", tags = "1, 2")]
+    pub outcome: ::core::option::Option<journal_answer::Outcome>,
+}
+/// Nested message and enum types in `JournalAnswer`.
+pub mod journal_answer {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Outcome {
+        #[prost(bytes, tag = "1")]
+        Payload(::prost::bytes::Bytes),
+        #[prost(message, tag = "2")]
+        Failure(super::JournalFailure),
+    }
+}
+impl ::prost::Name for JournalAnswer {
+    const NAME: &'static str = "JournalAnswer";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.JournalAnswer".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.JournalAnswer".into()
+    }
+}
+/// The worker refused, for good.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JournalFailure {
+    /// The worker's own code.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// For people.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+}
+impl ::prost::Name for JournalFailure {
+    const NAME: &'static str = "JournalFailure";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.JournalFailure".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.JournalFailure".into()
+    }
+}
+/// See JournalEntry.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JournalUnknown {}
+impl ::prost::Name for JournalUnknown {
+    const NAME: &'static str = "JournalUnknown";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.JournalUnknown".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.JournalUnknown".into()
+    }
+}
 /// Entry of table tg_registry, under <user>.<session>.<gateway>.<connection>:
 /// one for each live connection.
 #[derive(Clone, PartialEq, ::prost::Message)]

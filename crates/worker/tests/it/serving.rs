@@ -31,11 +31,12 @@ async fn a_handler_sees_who_asks_and_how_long_he_waits() {
     let bus = memory_bus();
     let describe = |request: &worker::Request| {
         let text = format!(
-            "{} {} {} {:?} {:?} {:?}",
+            "{} {} {} {:?} {} {:?} {:?}",
             request.subject(),
             request.user().expect("given"),
             request.session().expect("given").0,
             request.idempotency_key(),
+            request.attempt(),
             request.traceparent(),
             request.time_left(),
         );
@@ -49,6 +50,7 @@ async fn a_handler_sees_who_asks_and_how_long_he_waits() {
             user: UserId::new("alice"),
             session: Some(SessionId(7)),
             idempotency_key: "once".into(),
+            attempt: 2,
             ..RequestContext::default()
         };
         bus.ask(Request {
@@ -59,7 +61,7 @@ async fn a_handler_sees_who_asks_and_how_long_he_waits() {
     during(start(worker, &bus), async {
         for route in ["who.later", "who.now"] {
             let reply = asks(route).await.expect("is answered");
-            let expected = format!("tg.rq.{route} alice 7 Some(\"once\") None {LONG:?}");
+            let expected = format!("tg.rq.{route} alice 7 Some(\"once\") 2 None {LONG:?}");
             assert_eq!(reply.payload, expected);
         }
     })

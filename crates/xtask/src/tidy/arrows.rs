@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("bus", &["wire"]),
     ("auth", &["wire"]),
     ("registry", &["bus", "wire"]),
+    ("journal", &["bus", "wire"]),
     ("client", &["wire"]),
     ("worker", &["bus", "lifecycle", "wire"]),
     ("telemetry", &["lifecycle"]),
@@ -27,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "bus",
             "auth",
             "registry",
+            "journal",
             "wire",
             "lifecycle",
         ],
@@ -41,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "control",
             "edge",
             "hub",
+            "journal",
             "lifecycle",
             "registry",
             "session",
@@ -60,7 +63,8 @@ const TECHNOLOGIES: &[(&[&str], &[&str])] = &[
     (
         &["prost", "prost-types"],
         &[
-            "wire", "edge", "control", "registry", "client", "xtask", "loadtest", "testkit",
+            "wire", "edge", "control", "registry", "journal", "client", "xtask", "loadtest",
+            "testkit",
         ],
     ),
     (

@@ -1,0 +1,7 @@
+//! The journal on the in-memory bus, with everything that may go wrong.
+
+mod answers;
+mod deaths;
+mod schedules;
+mod stage;
+mod unsteady;
