@@ -35,7 +35,8 @@ pub enum SubscriptionEvent {
     Publication(Publication),
     /// Publications are missing here.
     Gap(Gap),
-    /// The connection was replaced and the channel subscribed again.
+    /// The connection was replaced and the channel subscribed again. Comes before
+    /// anything that the new connection brings.
     Resubscribed {
         /// What became of the publications in between. `Fresh` where the channel
         /// keeps no log: those are lost.
@@ -51,9 +52,11 @@ pub enum SubscriptionEvent {
 pub enum Verdict {
     /// Live publications from here on.
     Fresh,
-    /// All missed publications follow, in order.
+    /// All missed publications follow, in order, each once; none is missing and none
+    /// comes again.
     Recovered,
-    /// The latest state follows, then live publications.
+    /// The latest state follows, marked by [`Publication::is_snapshot`], then live
+    /// publications.
     Resnapshot,
     /// Nothing can be recovered; reload the state.
     Lost,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use edge::{DrainPlan, EdgeConfig};
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use testkit::{RawClient, hello_again};
 use wire::client::{Notice, Welcome, server_event::Event};
 
@@ -25,6 +25,9 @@ fn shared(config: &mut EdgeConfig) {
     config.drain = DRAIN;
     config.shards = 2;
 }
+
+/// Connections that come at once with the same ticket.
+const RACING: usize = 12;
 
 async fn cluster() -> (Site, [Gateway; 3]) {
     let site = Site::new().await;
@@ -98,20 +101,20 @@ async fn of_several_that_race_for_a_session_one_stays() {
     let (_site, gateways) = cluster().await;
     let (mut held, welcome) = first(&gateways[0]).await;
     let ticket = &welcome.session_ticket;
-    let [a, b, c] = &gateways;
-    let (a, b, c) = tokio::join!(greet(a, ticket), greet(b, ticket), greet(c, ticket));
+    let dials = gateways.iter().cycle().take(RACING);
+    let racing = join_all(dials.map(|gateway| greet(gateway, ticket))).await;
+    let mut racing: Vec<_> = racing.into_iter().map(|(client, _)| client).collect();
     expect_replaced(&mut held).await;
-    let mut racing = [a.0, b.0, c.0];
     let replaced: Vec<usize> = {
         let ends = racing.iter_mut().enumerate().map(async |(index, client)| {
             expect_replaced(client).await;
             index
         });
         let ends: FuturesUnordered<_> = ends.collect();
-        ends.take(2).collect().await
+        ends.take(RACING - 1).collect().await
     };
-    let stays = (0..3).find(|index| !replaced.contains(index));
-    still_serves(&mut racing[stays.expect("one of three")], 1).await;
+    let stays = (0..RACING).find(|index| !replaced.contains(index));
+    still_serves(&mut racing[stays.expect("one of them")], 1).await;
     drain(gateways).await;
 }
 
