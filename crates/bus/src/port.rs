@@ -7,7 +7,11 @@
 //!
 //! For code that may wait there is [`crate::BusExt`], the same in `async`.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -67,7 +71,7 @@ pub trait Bus: Send + Sync + fmt::Debug + 'static {
     /// count for the subscriptions that it makes afterwards.
     fn declare_log(&self, log: Log, done: Done<()>);
 
-    /// Reads a log.
+    /// Reads a page of a log; [`BusError::NoLog`] if the subject has none.
     fn history(&self, read: HistoryRead, done: Done<HistoryPage>);
 
     /// Makes sure that a table is there, with these properties;
@@ -269,10 +273,23 @@ pub struct LogLimits {
 pub struct HistoryRead {
     /// Whose log.
     pub subject: Subject,
-    /// Messages after this offset; [`Offset::NONE`]: from the oldest kept.
-    pub after: Offset,
-    /// At most so many.
+    /// Where the page begins.
+    pub from: ReadFrom,
+    /// At most so many messages.
     pub limit: usize,
+    /// The page ends with the message that reaches so many bytes of payload, or
+    /// one before it.
+    pub max_bytes: usize,
+}
+
+/// Where a page of a log begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// After this offset; [`Offset::NONE`]: with the oldest message kept.
+    After(Offset),
+    /// With the first message that the log has had since then, by its own
+    /// clock. What its `previous` says is not to be relied on.
+    Since(SystemTime),
 }
 
 /// A part of a log.
@@ -418,6 +435,21 @@ pub enum BusError {
     /// The message is larger than the bus takes.
     #[error("the message is larger than the bus takes")]
     TooLarge,
+}
+
+// === impl HistoryRead ===
+
+impl HistoryRead {
+    /// Up to `limit` messages after an offset ([`Offset::NONE`]: from the oldest
+    /// kept), of 8 MiB in all.
+    pub fn after(subject: Subject, after: Offset, limit: usize) -> Self {
+        Self {
+            subject,
+            from: ReadFrom::After(after),
+            limit,
+            max_bytes: 8 << 20,
+        }
+    }
 }
 
 // === impl Responder ===

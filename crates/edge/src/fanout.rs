@@ -252,11 +252,7 @@ impl Fanout {
 
     /// Reads the position of a channel whose publications come already.
     fn locate(self: &Arc<Self>, channel: &Channel, feed: Arc<Feed>) {
-        let read = HistoryRead {
-            subject: Subject::of_channel(channel),
-            after: Offset(u64::MAX),
-            limit: 1,
-        };
+        let read = HistoryRead::after(Subject::of_channel(channel), Offset(u64::MAX), 1);
         let (fanout, channel) = (Arc::downgrade(self), channel.clone());
         let done = move |outcome: Result<HistoryPage, BusError>| {
             let position = match outcome {

@@ -1,6 +1,10 @@
 //! Checks of logs: offsets, positions, limits, repetition, history.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use wire::Offset;
 
@@ -13,7 +17,10 @@ use super::{
 };
 use crate::{
     BusExt,
-    port::{Bus, BusError, HistoryRead, LogLimits, Message, Outgoing, Position, Published, Sink},
+    port::{
+        Bus, BusError, HistoryRead, LogLimits, Message, Outgoing, Position, Published, ReadFrom,
+        Sink,
+    },
 };
 
 /// 1, 2, 3 in a log of one's own; `previous` of the first is none; the
@@ -201,11 +208,7 @@ pub async fn history_is_read_in_pages(bus: Arc<dyn Bus>) {
     }
     let (mut after, mut pages) = (Offset::NONE, Vec::new());
     loop {
-        let read = HistoryRead {
-            subject: subject("a"),
-            after,
-            limit: 2,
-        };
+        let read = HistoryRead::after(subject("a"), after, 2);
         let page = bus.read(read).await.expect("has a log");
         pages.push(numbers(&page.messages));
         after = page.messages.last().expect("a page is not empty").offset;
@@ -214,24 +217,96 @@ pub async fn history_is_read_in_pages(bus: Arc<dyn Bus>) {
         }
     }
     assert_eq!(pages, [vec![0, 1], vec![2, 3], vec![4]]);
-    let read = HistoryRead {
-        subject: subject("a"),
-        after,
-        limit: 2,
-    };
+    let read = HistoryRead::after(subject("a"), after, 2);
     let page = bus.read(read).await.expect("has a log");
     assert!(page.messages.is_empty() && !page.more);
+}
+
+/// With the message that reaches them; one there is always.
+pub async fn a_page_ends_at_its_bytes(bus: Arc<dyn Bus>) {
+    keep_log(&bus, "a", 10).await;
+    let mut offsets = Vec::new();
+    for _ in 0..5 {
+        let outgoing = Outgoing {
+            payload: vec![7; 1_000].into(),
+            ..message("a", 0)
+        };
+        offsets.push(bus.send(outgoing).await.expect("publishes").offset);
+    }
+    let cases = [
+        (1, 1, true),
+        (1_999, 2, true),
+        (2_001, 3, true),
+        (5_000, 5, false),
+    ];
+    for (max_bytes, expected, more) in cases {
+        let read = HistoryRead {
+            max_bytes,
+            ..HistoryRead::after(subject("a"), Offset::NONE, 10)
+        };
+        let page = bus.read(read).await.expect("has a log");
+        let read: Vec<_> = page.messages.iter().map(|message| message.offset).collect();
+        assert_eq!(
+            (&*read, page.more),
+            (&offsets[..expected], more),
+            "{max_bytes}"
+        );
+        assert_eq!(page.position.offset, offsets[4]);
+    }
+}
+
+/// By the time at which the log had them; the next page is read by offset.
+pub async fn history_is_read_since_a_time(bus: Arc<dyn Bus>) {
+    keep_log(&bus, "a.>", 10).await;
+    for number in 0..3 {
+        send(&bus, "a.b", number).await;
+    }
+    let between = another_time().await;
+    send(&bus, "a.c", 9).await;
+    for number in 3..6 {
+        send(&bus, "a.b", number).await;
+    }
+    let first = bus.read(since("a.b", between, 2)).await.expect("has a log");
+    assert_eq!((numbers(&first.messages), first.more), (vec![3, 4], true));
+    let last = first.messages[1].offset;
+    let next = HistoryRead::after(subject("a.b"), last, 2);
+    let next = bus.read(next).await.expect("has a log");
+    assert_eq!((numbers(&next.messages), next.more), (vec![5], false));
+    assert_eq!(first.position, next.position);
+    assert_eq!(next.position.offset, next.messages[0].offset);
+    let all = since("a.b", SystemTime::UNIX_EPOCH, 10);
+    let all = bus.read(all).await.expect("has a log");
+    assert_eq!(
+        (numbers(&all.messages), all.more),
+        ((0..6).collect(), false)
+    );
+}
+
+/// It tells the position all the same.
+pub async fn history_since_a_time_without_messages_is_empty(bus: Arc<dyn Bus>) {
+    keep_log(&bus, "a.>", 10).await;
+    let read = || since("a.b", SystemTime::UNIX_EPOCH, 10);
+    let unused = bus.read(read()).await.expect("has a log");
+    assert!(unused.messages.is_empty() && !unused.more);
+    assert_eq!(unused.position.offset, Offset::NONE);
+    let published = bus.send(message("a.b", 1)).await.expect("publishes");
+    let after = another_time().await;
+    send(&bus, "a.c", 2).await;
+    let times = [0, 3_600, 1 << 40].map(Duration::from_secs);
+    for time in times.map(|later| after + later) {
+        let page = bus.read(since("a.b", time, 10)).await.expect("has a log");
+        assert!(page.messages.is_empty() && !page.more);
+        assert_eq!(page.position.offset, published.offset);
+    }
+    let nowhere = bus.read(since("b", after, 10)).await;
+    assert_eq!(nowhere.err(), Some(BusError::NoLog));
 }
 
 /// Whether anybody subscribes or not.
 pub async fn a_subject_without_a_log_has_no_history(bus: Arc<dyn Bus>) {
     let _seen = listen(&bus, "a").await;
     for of in ["a", "b"] {
-        let read = HistoryRead {
-            subject: subject(of),
-            after: Offset::NONE,
-            limit: 10,
-        };
+        let read = HistoryRead::after(subject(of), Offset::NONE, 10);
         assert_eq!(bus.read(read).await.err(), Some(BusError::NoLog), "{of}");
     }
 }
@@ -248,11 +323,7 @@ pub async fn an_unused_log_is_empty(bus: Arc<dyn Bus>) {
 /// Which is how to ask for a position without a subscription.
 pub async fn a_read_past_the_end_tells_the_position(bus: Arc<dyn Bus>) {
     keep_log(&bus, "a.>", 10).await;
-    let read = || HistoryRead {
-        subject: subject("a.b"),
-        after: Offset(u64::MAX),
-        limit: 1,
-    };
+    let read = || HistoryRead::after(subject("a.b"), Offset(u64::MAX), 1);
     let empty = bus.read(read()).await.expect("there is a log");
     assert_eq!(empty.position, position(&bus, "a.b").await.expect("a log"));
     send(&bus, "a.c", 1).await;
@@ -262,6 +333,28 @@ pub async fn a_read_past_the_end_tells_the_position(bus: Arc<dyn Bus>) {
     let page = bus.read(read()).await.expect("there is a log");
     assert!(page.messages.is_empty() && !page.more);
     assert_eq!(page.position.offset, published.offset);
+}
+
+fn since(of: &str, time: SystemTime, limit: usize) -> HistoryRead {
+    HistoryRead {
+        from: ReadFrom::Since(time),
+        ..HistoryRead::after(subject(of), Offset::NONE, limit)
+    }
+}
+
+/// A time that lies after everything so far and before everything to come,
+/// told in milliseconds.
+async fn another_time() -> SystemTime {
+    let apart = Duration::from_millis(2);
+    let passed = async |since: SystemTime| {
+        while SystemTime::now() < since + apart {
+            tokio::task::yield_now().await;
+        }
+        SystemTime::now()
+    };
+    let between = passed(SystemTime::now()).await;
+    passed(between).await;
+    between
 }
 
 async fn position(bus: &Arc<dyn Bus>, of: &str) -> Option<Position> {

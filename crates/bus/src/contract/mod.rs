@@ -87,6 +87,9 @@ macro_rules! contract_tests {
             concurrent_repetitions_are_stored_once
             a_message_id_counts_for_one_subject
             history_is_read_in_pages
+            a_page_ends_at_its_bytes
+            history_is_read_since_a_time
+            history_since_a_time_without_messages_is_empty
             a_subject_without_a_log_has_no_history
             an_unused_log_is_empty
             a_read_past_the_end_tells_the_position

@@ -174,11 +174,7 @@ pub(super) fn log(of: &str, limits: LogLimits) -> Log {
 }
 
 pub(super) async fn history(bus: &Arc<dyn Bus>, of: &str) -> HistoryPage {
-    let read = HistoryRead {
-        subject: subject(of),
-        after: wire::Offset::NONE,
-        limit: 100_000,
-    };
+    let read = HistoryRead::after(subject(of), wire::Offset::NONE, 100_000);
     bus.read(read).await.expect("has a log")
 }
 

@@ -1,11 +1,11 @@
 //! The log of one subject: a ring bounded by messages and age.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::SystemTime};
 
 use tokio::time::Instant;
 use wire::Offset;
 
-use crate::port::{LogLimits, Message};
+use crate::port::{HistoryRead, LogLimits, Message, ReadFrom};
 
 pub(super) struct Log {
     limits: LogLimits,
@@ -61,24 +61,32 @@ impl Log {
         }
     }
 
-    /// Up to `limit` messages after an offset, and whether more follow.
-    pub(super) fn read(
-        &mut self,
-        after: Offset,
-        limit: usize,
-        now: Instant,
-    ) -> (Vec<Arc<Message>>, bool) {
+    /// The page that is asked for, and whether more follow.
+    pub(super) fn read(&mut self, read: &HistoryRead, now: Instant) -> (Vec<Arc<Message>>, bool) {
         self.trim(now);
-        let start = self
-            .kept
-            .partition_point(|kept| kept.message.offset <= after);
-        let end = self.kept.len().min(start.saturating_add(limit));
-        let page = self
-            .kept
-            .range(start..end)
-            .map(|kept| Arc::clone(&kept.message))
-            .collect();
-        (page, end < self.kept.len())
+        let start = self.start(read.from, now);
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for kept in self.kept.range(start..) {
+            if page.len() >= read.limit || bytes >= read.max_bytes {
+                return (page, true);
+            }
+            bytes += kept.message.payload.len();
+            page.push(Arc::clone(&kept.message));
+        }
+        (page, false)
+    }
+
+    fn start(&self, from: ReadFrom, now: Instant) -> usize {
+        let kept = &self.kept;
+        match from {
+            ReadFrom::After(after) => kept.partition_point(|kept| kept.message.offset <= after),
+            ReadFrom::Since(time) => match SystemTime::now().duration_since(time) {
+                Ok(age) => {
+                    kept.partition_point(|kept| now.saturating_duration_since(kept.at) > age)
+                }
+                Err(_yet_to_come) => kept.len(),
+            },
+        }
     }
 
     /// Offset of the newest message ever appended.

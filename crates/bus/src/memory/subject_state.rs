@@ -26,7 +26,9 @@ use tokio::time::Instant;
 use wire::Offset;
 
 use super::{MemoryLimits, log::Log};
-use crate::port::{BusError, LogLimits, Message, Outgoing, Published, Sink, SubscriptionToken};
+use crate::port::{
+    BusError, HistoryRead, LogLimits, Message, Outgoing, Published, Sink, SubscriptionToken,
+};
 use crate::subject::Subject;
 
 pub(super) struct SubjectState {
@@ -223,12 +225,11 @@ impl SubjectState {
     /// Reads the log; see [`Log::read`]. The last part is its position.
     pub(super) fn read(
         &self,
-        after: Offset,
-        limit: usize,
+        read: &HistoryRead,
     ) -> Result<(Vec<Arc<Message>>, bool, Offset), BusError> {
         let mut inner = self.inner.lock();
         let log = inner.log.as_mut().ok_or(BusError::NoLog)?;
-        let (page, more) = log.read(after, limit, Instant::now());
+        let (page, more) = log.read(read, Instant::now());
         Ok((page, more, log.last()))
     }
 

@@ -226,7 +226,7 @@ impl Subjects {
 
     pub(super) fn history(&self, read: &HistoryRead) -> Result<HistoryPage, BusError> {
         let state = self.state_of(&read.subject).ok_or(BusError::NoLog)?;
-        let (page, more, offset) = state.read(read.after, read.limit)?;
+        let (page, more, offset) = state.read(read)?;
         let messages = page.iter().map(|message| Message::clone(message)).collect();
         let position = Position {
             epoch: self.epoch.clone(),

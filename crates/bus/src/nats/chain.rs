@@ -368,7 +368,7 @@ impl Chain {
     }
 
     async fn page(&self, filter: &str, from: u64) -> Result<Batch, BusError> {
-        let request = log_api::next_by_subject(filter, from, PAGE);
+        let request = log_api::next_by_subject(filter, from, PAGE, usize::MAX);
         let mut page = self.logs.streams.direct(&self.log.stream, request).await?;
         if page.end.status != 204 {
             page.messages.clear();

@@ -1,5 +1,7 @@
 //! What JetStream's API takes and says, as far as we use it. Pure.
 
+use std::time::{Duration, SystemTime};
+
 use base64::Engine;
 use serde::Deserialize;
 use serde_json::json;
@@ -75,6 +77,13 @@ pub(super) const NAME_IN_USE: u32 = 10_058;
 pub(super) const STREAM_NOT_FOUND: u32 = 10_059;
 /// No message fits.
 pub(super) const NO_MESSAGE: u32 = 10_037;
+/// Bytes of one batch: half of what a server has waiting for a client at most.
+const MOST_BYTES: usize = 32 << 20;
+
+/// Of the times that servers can say: in the year 2200. They count nanoseconds
+/// since 1970 in 64 bits.
+const LAST_SECOND: u64 = 7_258_118_400;
+
 /// The message is larger than the stream takes.
 const MESSAGE_TOO_LARGE: u32 = 10_054;
 
@@ -130,10 +139,22 @@ pub(super) fn answered<T: for<'a> Deserialize<'a>>(payload: &[u8]) -> Result<T, 
 }
 
 /// Direct get: up to `batch` messages of `subject`, wildcards allowed, from a
-/// sequence on.
-pub(super) fn next_by_subject(subject: &str, from: u64, batch: usize) -> Vec<u8> {
-    let from = from.max(1);
-    json!({ "seq": from, "batch": batch, "next_by_subj": subject })
+/// sequence on; the one that reaches `max_bytes` is the last.
+pub(super) fn next_by_subject(subject: &str, from: u64, batch: usize, max_bytes: usize) -> Vec<u8> {
+    let (from, max_bytes) = (from.max(1), max_bytes.clamp(1, MOST_BYTES));
+    json!({ "seq": from, "batch": batch, "max_bytes": max_bytes, "next_by_subj": subject })
+        .to_string()
+        .into()
+}
+
+/// A question to a stream's leader: the first message of `subject` that was
+/// stored at this time or later.
+pub(super) fn next_since(subject: &str, time: SystemTime) -> Vec<u8> {
+    // Times that servers can't say are before or after all that they store.
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(LAST_SECOND);
+    let time = time.clamp(SystemTime::UNIX_EPOCH, last);
+    let time = humantime::format_rfc3339_nanos(time).to_string();
+    json!({ "start_time": time, "next_by_subj": subject })
         .to_string()
         .into()
 }

@@ -3,7 +3,10 @@
 //! The client library's own JetStream calls leave an entry behind for each
 //! question that times out; the inbox does not.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -98,8 +101,24 @@ impl Streams {
         subject: &str,
     ) -> Result<Option<FoundMessage>, BusError> {
         let request = serde_json::json!({ "last_by_subj": subject }).to_string();
+        self.find(stream, request.into()).await
+    }
+
+    /// The first message of a subject that was stored at `time` or later, as the
+    /// stream's leader knows it.
+    pub(super) async fn first_since(
+        &self,
+        stream: &str,
+        subject: &str,
+        time: SystemTime,
+    ) -> Result<Option<FoundMessage>, BusError> {
+        let request = log_api::next_since(subject, time);
+        self.find(stream, request.into()).await
+    }
+
+    async fn find(&self, stream: &str, request: Bytes) -> Result<Option<FoundMessage>, BusError> {
         let api = format!("$JS.API.STREAM.MSG.GET.{stream}");
-        let answer = self.api::<Found>(api, request.into()).await?;
+        let answer = self.api::<Found>(api, request).await?;
         match answer {
             Ok(found) => Ok(Some(found.message)),
             Err(error) if error.err_code == log_api::NO_MESSAGE => Ok(None),

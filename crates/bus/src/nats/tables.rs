@@ -313,7 +313,7 @@ impl Tables {
             let mut read = 0;
             let mut pause = FIRST_PAUSE;
             loop {
-                let request = log_api::next_by_subject(subject, read + 1, PAGE);
+                let request = log_api::next_by_subject(subject, read + 1, PAGE, usize::MAX);
                 let batch = self.streams.direct(&bucket.stream, request).await?;
                 read = bucket.take(&batch, found).unwrap_or(read);
                 if batch.end.pending > 0 {

@@ -450,11 +450,7 @@ fn outgoing(to: &str, number: u64, message_id: &str) -> Outgoing {
 }
 
 fn history(of: &str, after: u64, limit: usize) -> HistoryRead {
-    HistoryRead {
-        subject: Subject::new(of).expect("valid"),
-        after: Offset(after),
-        limit,
-    }
+    HistoryRead::after(Subject::new(of).expect("valid"), Offset(after), limit)
 }
 
 fn pattern(text: &str) -> Pattern {

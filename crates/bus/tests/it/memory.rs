@@ -88,11 +88,7 @@ fn log(of: &str, age: Duration) -> Log {
 
 async fn history(bus: &MemoryBus, of: &str) -> Vec<Offset> {
     let subject = Subject::new(of).expect("valid");
-    let read = HistoryRead {
-        subject,
-        after: Offset::NONE,
-        limit: 100,
-    };
+    let read = HistoryRead::after(subject, Offset::NONE, 100);
     let page = bus.read(read).await.expect("has a log");
     page.messages.iter().map(|message| message.offset).collect()
 }
