@@ -30,6 +30,7 @@
 //! | `tidegate_edge_outbox_bytes` | `shard` | bytes waiting in outboxes |
 //! | `tidegate_edge_commands_total` | `command` | commands of the control plane taken |
 //! | `tidegate_edge_requests_total` | `shard`, `result` | client requests ended: `ok`, `failed` |
+//! | `tidegate_edge_history_reads_total` | `shard`, `result` | pages of logs read for clients: `ok`, `failed` |
 //! | `tidegate_edge_route_requests_total` | `route`, `result` | requests by route: `ok`, `worker_error`, `no_worker`, `handler_gone`, `deadline_exceeded`, `unavailable`, `cancelled`, `unknown`; refused: `too_many`, `breaker_open` |
 //! | `tidegate_edge_route_in_flight` | `route` | requests that workers have not answered |
 //! | `tidegate_edge_route_breaker_open` | `route` | 1 while requests fail at once, or one probes |
@@ -40,7 +41,11 @@ use auth::TokenError;
 use bytes::Bytes;
 use hub::Hub;
 use metrics::{Counter, Gauge, counter, gauge};
-use wire::{CloseCause, client::Failure, gateway::command::Command};
+use wire::{
+    CloseCause,
+    client::{ErrorCode, Failure},
+    gateway::command::Command,
+};
 
 use crate::front::{Outcome, Refusal};
 
@@ -89,6 +94,8 @@ pub(crate) struct ShardCounters {
     pub(crate) left_over: u64,
     requests_ok: u64,
     requests_failed: u64,
+    reads_ok: u64,
+    reads_failed: u64,
     closed: HashMap<CloseCause, u64>,
     handles: Handles,
 }
@@ -115,6 +122,8 @@ struct Handles {
     gaps: Counter,
     requests_ok: Counter,
     requests_failed: Counter,
+    reads_ok: Counter,
+    reads_failed: Counter,
     closed: Vec<(CloseCause, Counter)>,
 }
 
@@ -183,6 +192,8 @@ impl ShardCounters {
             left_over: 0,
             requests_ok: 0,
             requests_failed: 0,
+            reads_ok: 0,
+            reads_failed: 0,
             closed: HashMap::new(),
             handles: Handles::new(shard),
         }
@@ -205,6 +216,13 @@ impl ShardCounters {
         match outcome {
             Ok(_) => self.requests_ok += 1,
             Err(_) => self.requests_failed += 1,
+        }
+    }
+
+    pub(crate) fn history_read<T>(&mut self, outcome: &Result<T, ErrorCode>) {
+        match outcome {
+            Ok(_) => self.reads_ok += 1,
+            Err(_) => self.reads_failed += 1,
         }
     }
 
@@ -232,6 +250,8 @@ impl ShardCounters {
         handles.gaps.absolute(self.gaps);
         handles.requests_ok.absolute(self.requests_ok);
         handles.requests_failed.absolute(self.requests_failed);
+        handles.reads_ok.absolute(self.reads_ok);
+        handles.reads_failed.absolute(self.reads_failed);
         for (cause, counter) in &handles.closed {
             // Shared by all shards, so it takes increments.
             counter.increment(self.closed.remove(cause).unwrap_or(0));
@@ -248,6 +268,7 @@ impl Handles {
         let dropped = |reason: &'static str| counter!("tidegate_edge_dropped_total", "shard" => label(), "reason" => reason);
         let migrated = |outcome: &'static str| counter!("tidegate_edge_migrations_total", "shard" => label(), "outcome" => outcome);
         let requests = |result: &'static str| counter!("tidegate_edge_requests_total", "shard" => label(), "result" => result);
+        let reads = |result: &'static str| counter!("tidegate_edge_history_reads_total", "shard" => label(), "result" => result);
         let closed = |&cause: &CloseCause| {
             (
                 cause,
@@ -275,6 +296,8 @@ impl Handles {
             gaps: counter!("tidegate_edge_bus_gaps_total", "shard" => label()),
             requests_ok: requests("ok"),
             requests_failed: requests("failed"),
+            reads_ok: reads("ok"),
+            reads_failed: reads("failed"),
             closed: CloseCause::ALL.iter().map(closed).collect(),
         }
     }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use wire::client::{
-    Ack, Cancel, ClientEvent, Hello, Ping, Position, Publish, Request, Subscribe, Unsubscribe,
-    client_event::Event,
+    Ack, Cancel, ClientEvent, Hello, History, Ping, Position, Publish, Request, Subscribe,
+    Unsubscribe, client_event::Event,
 };
 
 /// A Hello; an empty `token` means that the upgrade request carried it.
@@ -86,6 +86,15 @@ pub fn cancel(id: u32) -> ClientEvent {
 /// Confirms Direct messages that are not durable, up to an `ack_id`.
 pub fn ack(ack_id: u64) -> ClientEvent {
     event(Event::Ack(Ack { up_to: 0, ack_id }))
+}
+
+/// Reads a channel's log from its beginning.
+pub fn history(id: u32, channel: &str) -> ClientEvent {
+    event(Event::History(History {
+        id,
+        channel: channel.to_owned(),
+        ..Default::default()
+    }))
 }
 
 /// A Ping event, which a Pong event answers.

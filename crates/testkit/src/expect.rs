@@ -1,8 +1,8 @@
 //! Awaiting a certain kind of event, and nothing else before it.
 
 use wire::client::{
-    Accepted, Direct, ErrorCode, Failure, Gap, Migrate, Pong, Publication, Response, Subscribed,
-    Unsubscribed, Welcome, response::Outcome, server_event::Event,
+    Accepted, Direct, ErrorCode, Failure, Gap, HistoryResult, Migrate, Pong, Publication, Response,
+    Subscribed, Unsubscribed, Welcome, response::Outcome, server_event::Event,
 };
 
 use crate::RawClient;
@@ -24,6 +24,7 @@ macro_rules! awaited {
 }
 
 awaited! {
+    history => HistoryResult;
     welcome => Welcome;
     subscribed => Subscribed;
     unsubscribed => Unsubscribed;

@@ -20,7 +20,7 @@ pub use client::{Close, Frame, RawClient};
 pub use cluster::{Cluster, Layout};
 pub use dial::{Dial, HttpAnswer};
 pub use events::{
-    ack, cancel, hello, hello_again, ping, publish, request, request_within, subscribe,
+    ack, cancel, hello, hello_again, history, ping, publish, request, request_within, subscribe,
     subscribe_since, unsubscribe,
 };
 pub use nats::{NatsCluster, NatsServer, RawMessage, RawNats};

@@ -2,10 +2,11 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use bus::{BusError, Published, Reply};
+use bus::{BusError, HistoryPage, Published, Reply};
 use hub::EncodedPublication;
 use wire::{Channel, Subprotocol};
 
+use super::history::Awaited;
 use crate::{
     command::Query,
     fanout::Entry,
@@ -40,6 +41,8 @@ pub(crate) enum Mail {
         id: u32,
         outcome: Result<Reply, BusError>,
     },
+    /// The bus has read a page of a log for a client, or not.
+    Read(Awaited, Result<HistoryPage, BusError>),
     /// The control plane wants something.
     Query(Arc<Query>),
     /// Register every connection anew.

@@ -14,6 +14,7 @@ mod close;
 mod connection;
 mod deliveries;
 mod directory;
+mod history;
 mod leaving;
 mod mail;
 mod operations;
@@ -82,6 +83,8 @@ struct Core {
     directory: Directory,
     deliveries: Deliveries,
     actions: Actions,
+    /// Pages of logs that the bus reads for clients.
+    reads: usize,
     clock: Clock,
     /// The bus is away.
     degraded: bool,
@@ -120,6 +123,7 @@ impl Seat {
             directory: Directory::default(),
             deliveries: Deliveries::default(),
             actions: Actions::default(),
+            reads: 0,
             clock: Clock::start(),
             degraded: false,
             ping: ping(),

@@ -163,7 +163,7 @@ impl Core {
             Action::Acked { up_to: _, ack_id } => {
                 self.deliveries.acknowledged(slot_number(slot), ack_id);
             }
-            Action::History { id, .. } => self.unserved(connection, id),
+            read @ Action::History { .. } => self.read_history(slot, connection, read),
             Action::ArmWill { id, .. } | Action::DisarmWill { id } => self.unserved(connection, id),
             Action::Close(cause) => return Err(Ending { cause, told: true }),
         }
@@ -176,7 +176,6 @@ impl Core {
             return;
         };
         let code = ErrorCode::Unimplemented;
-        session.history(id, Err(code), &mut self.actions);
         session.will_settled(id, Err(code), &mut self.actions);
     }
 

@@ -76,6 +76,7 @@ impl Shard {
                 id,
                 outcome,
             } => self.published(connection, id, outcome),
+            Mail::Read(awaited, outcome) => self.read(awaited, outcome),
             Mail::Adopt(adopted) => self.adopt(*adopted),
             Mail::Joined { channel, entry } => self.joined(&channel, entry),
             Mail::Query(query) => self.answer(&query),
@@ -103,7 +104,11 @@ impl Shard {
     }
 
     /// Tells an established session something, then does what it asks for.
-    fn tell(&mut self, key: ConnectionKey, tell: impl FnOnce(&mut Established, &mut Actions)) {
+    pub(super) fn tell(
+        &mut self,
+        key: ConnectionKey,
+        tell: impl FnOnce(&mut Established, &mut Actions),
+    ) {
         let Self {
             connections, core, ..
         } = self;
@@ -238,7 +243,8 @@ pub(super) fn code_of(error: &BusError) -> ErrorCode {
         BusError::HandlerGone | BusError::Worker(_) => ErrorCode::WorkerError,
         BusError::Overloaded => ErrorCode::Overloaded,
         BusError::Unavailable => ErrorCode::Unavailable,
-        BusError::NoLog | BusError::NoTable | BusError::Conflict => ErrorCode::Internal,
+        BusError::NoLog => ErrorCode::NoHistory,
+        BusError::NoTable | BusError::Conflict => ErrorCode::Internal,
         BusError::TooLarge => ErrorCode::MessageTooLarge,
     }
 }

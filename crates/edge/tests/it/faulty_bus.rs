@@ -11,6 +11,7 @@ use bus::{
     Sink, Subject, Subscribed, SubscriptionToken, Table, TableSpec,
 };
 use parking_lot::Mutex;
+use testkit::within;
 use tokio::sync::watch;
 use wire::{Channel, Offset};
 
@@ -21,7 +22,12 @@ pub(crate) struct FaultyBus {
     sinks: Mutex<Vec<(Pattern, Arc<dyn Sink>)>>,
     /// Publications, subscriptions and requests that reached it.
     asked: AtomicUsize,
+    /// Reads of logs that wait for the test; absent: none has to.
+    held: Mutex<Option<Vec<HeldRead>>>,
+    holding: watch::Sender<usize>,
 }
+
+type HeldRead = (HistoryRead, Done<HistoryPage>);
 
 // === impl FaultyBus ===
 
@@ -32,6 +38,8 @@ impl FaultyBus {
             state: watch::Sender::new(BusState::Up),
             sinks: Mutex::default(),
             asked: AtomicUsize::new(0),
+            held: Mutex::default(),
+            holding: watch::Sender::new(0),
         })
     }
 
@@ -63,6 +71,27 @@ impl FaultyBus {
             previous: Offset(previous),
         };
         self.sink(channel).deliver(&message);
+    }
+
+    /// Reads of logs wait from now on.
+    pub(crate) fn hold_reads(&self) {
+        *self.held.lock() = Some(Vec::new());
+    }
+
+    /// Waits until so many do.
+    pub(crate) async fn held_reads(&self, count: usize) {
+        let mut holding = self.holding.subscribe();
+        let enough = holding.wait_for(|holding| *holding >= count);
+        let enough = within("reads to hold", enough).await;
+        drop(enough.expect("the bus lives"));
+    }
+
+    /// Lets them go, and the following.
+    pub(crate) fn release_reads(&self) {
+        let held = self.held.lock().take();
+        for (read, done) in held.unwrap_or_default() {
+            self.memory.history(read, done);
+        }
     }
 
     fn sink(&self, channel: &str) -> Arc<dyn Sink> {
@@ -129,7 +158,13 @@ impl Bus for FaultyBus {
     }
 
     fn history(&self, read: HistoryRead, done: Done<HistoryPage>) {
-        self.memory.history(read, done);
+        match &mut *self.held.lock() {
+            Some(held) => {
+                held.push((read, done));
+                self.holding.send_replace(held.len());
+            }
+            None => self.memory.history(read, done),
+        }
     }
 
     fn declare_table(&self, table: TableSpec, done: Done<()>) {

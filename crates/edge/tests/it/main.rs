@@ -8,6 +8,7 @@ mod faulty_bus;
 mod fencing;
 mod gateway;
 mod handshake;
+mod history;
 mod limits;
 mod moving;
 mod outages;
