@@ -34,9 +34,10 @@ const HEAD_BYTES: usize = 1 + KEY_ID_BYTES + 16 + 8 + 8;
 
 const TAG_BYTES: usize = 32;
 
-/// How long a ticket is good for: clients get a new one with every Welcome and
-/// Migrate, and who was away for longer has little left to resume.
-const LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// How long a ticket is good for. Clients get a new one with every Welcome and
+/// Migrate only, so this bounds how long a connection may have lived that is
+/// resumed. A ticket opens nothing without a valid token of its user.
+const LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What a ticket vouches for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +79,7 @@ pub enum TicketError {
     /// It was changed, or made up.
     #[error("the ticket's seal is broken")]
     Forged,
-    /// It is more than an hour old.
+    /// It is more than a week old.
     #[error("the ticket has expired")]
     Expired,
 }

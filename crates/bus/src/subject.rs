@@ -1,6 +1,6 @@
 //! The subject grammar: dotted tokens, with wildcards only in patterns.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 use thiserror::Error;
 use wire::{Channel, GatewayId};
@@ -62,6 +62,12 @@ impl Subject {
 
     /// The subject's text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Subject {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -147,6 +153,12 @@ impl Pattern {
     /// The subject, if there is no wildcard in it.
     pub fn as_subject(&self) -> Option<Subject> {
         Subject::new(&self.0).ok()
+    }
+
+    /// What every subject that matches begins with.
+    pub(crate) fn literal_prefix(&self) -> &str {
+        let wildcard = self.0.find(['*', '>']);
+        &self.0[..wildcard.unwrap_or(self.0.len())]
     }
 
     /// The pattern's text.

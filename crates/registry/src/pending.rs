@@ -13,6 +13,9 @@ use crate::registrar::{ConnectionRecord, Written};
 /// Connections that may wait to be told as ended: some 50 MiB.
 const MAX_ENDS: usize = 100_000;
 
+/// Connections for which room is kept while there is nothing to do.
+const ROOM: usize = 1_024;
+
 /// One thing to do for a connection.
 pub(crate) enum Step {
     /// Write the entry, then call.
@@ -140,6 +143,7 @@ impl Book {
     pub(crate) fn next(&mut self, id: &ConnectionId) -> Option<(Arc<ConnectionRecord>, &Step)> {
         if self.connections.get(id)?.steps.is_empty() {
             self.connections.remove(id);
+            self.shrink();
             return None;
         }
         let page = self.connections.get(id)?;
@@ -151,6 +155,14 @@ impl Book {
         let step = self.connections.get_mut(id)?.steps.pop_front()?;
         self.ends -= usize::from(matches!(step, Step::Closed { .. }));
         Some(step)
+    }
+
+    /// Gives back what a storm took.
+    fn shrink(&mut self) {
+        if self.connections.is_empty() && self.connections.capacity() > ROOM {
+            self.connections = HashMap::new();
+            self.waiting = VecDeque::new();
+        }
     }
 
     fn page(&mut self, record: Arc<ConnectionRecord>) -> &mut Page {

@@ -99,6 +99,15 @@ impl Dedup {
         }))
     }
 
+    /// Forgets what is old though nobody claims anything.
+    pub(super) fn sweep(&self) {
+        let mut table = self.table.lock();
+        table.forget_old(Instant::now());
+        if table.ids.is_empty() {
+            *table = Table::default();
+        }
+    }
+
     fn settle(&self, key: Arc<Key>, outcome: &Result<Published, BusError>) -> Vec<Done<Published>> {
         let mut table = self.table.lock();
         let before = match outcome {

@@ -1,4 +1,4 @@
-//! The log of one subject: a ring bounded by messages and age.
+//! The log of one subject: a ring bounded by messages, age and bytes.
 
 use std::{collections::VecDeque, sync::Arc, time::SystemTime};
 
@@ -7,9 +7,14 @@ use wire::Offset;
 
 use crate::port::{HistoryRead, LogLimits, Message, ReadFrom};
 
+/// What a message costs beside its payload.
+const OVERHEAD: usize = 256;
+
 pub(super) struct Log {
     limits: LogLimits,
+    max_bytes: usize,
     kept: VecDeque<Kept>,
+    bytes: usize,
     last: Offset,
 }
 
@@ -21,11 +26,14 @@ struct Kept {
 // === impl Log ===
 
 impl Log {
-    /// An empty log whose first message comes after `last`.
-    pub(super) fn new(limits: LogLimits, last: Offset) -> Self {
+    /// An empty log whose first message comes after `last`. Of more than
+    /// `max_bytes` the oldest messages go, whatever `limits` say.
+    pub(super) fn new(limits: LogLimits, max_bytes: usize, last: Offset) -> Self {
         Self {
             limits,
+            max_bytes,
             kept: VecDeque::new(),
+            bytes: 0,
             last,
         }
     }
@@ -35,6 +43,7 @@ impl Log {
         message.previous = self.last;
         message.offset = Offset(self.last.0 + 1);
         self.last = message.offset;
+        self.bytes += charge(&message);
         let message = Arc::new(message);
         self.kept.push_back(Kept {
             at: now,
@@ -54,9 +63,11 @@ impl Log {
         while let Some(oldest) = self.kept.front() {
             let too_many = self.kept.len() > self.limits.messages;
             let too_old = now.saturating_duration_since(oldest.at) > self.limits.age;
-            if !too_many && !too_old {
+            let too_large = self.bytes > self.max_bytes && self.kept.len() > 1;
+            if !too_many && !too_old && !too_large {
                 break;
             }
+            self.bytes -= charge(&oldest.message);
             self.kept.pop_front();
         }
     }
@@ -97,4 +108,8 @@ impl Log {
     pub(super) fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
+}
+
+fn charge(message: &Message) -> usize {
+    message.payload.len() + OVERHEAD
 }

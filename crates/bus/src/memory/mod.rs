@@ -70,6 +70,10 @@ pub struct MemoryLimits {
     pub queued_bytes: usize,
     /// Requests under way on the whole bus.
     pub pending_requests: usize,
+    /// What the log of one subject may take, with some 256 bytes for each
+    /// message: of more the oldest go, whatever its
+    /// [`LogLimits`](crate::LogLimits) say.
+    pub log_bytes: usize,
 }
 
 // === impl MemoryBus ===
@@ -243,6 +247,7 @@ impl Default for MemoryLimits {
             queued_messages: 8_192,
             queued_bytes: 16 << 20,
             pending_requests: 1 << 18,
+            log_bytes: 2 << 20,
         }
     }
 }

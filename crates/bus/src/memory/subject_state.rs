@@ -214,7 +214,7 @@ impl SubjectState {
         let mut inner = self.inner.lock();
         match &mut inner.log {
             Some(log) => log.set_limits(limits, Instant::now()),
-            None => inner.log = Some(Log::new(limits, last)),
+            None => inner.log = Some(Log::new(limits, self.limits.log_bytes, last)),
         }
     }
 

@@ -241,6 +241,7 @@ impl Subjects {
 
     /// Frees aged messages, and states that nothing needs any more.
     pub(super) fn sweep(&self) {
+        self.dedup.sweep();
         let states: Vec<_> = self.directory.read().states.values().cloned().collect();
         for state in states {
             if state.retire(&self.floor) {
@@ -333,7 +334,7 @@ impl Directory {
             holds: opening.map(|wildcard| wildcard.attached.token).collect(),
             log: self
                 .log_limits(subject)
-                .map(|limits| Log::new(limits, floor)),
+                .map(|limits| Log::new(limits, self.limits.log_bytes, floor)),
         };
         let state = Arc::new(SubjectState::new(subject.clone(), start));
         self.states.insert(subject.clone(), Arc::clone(&state));

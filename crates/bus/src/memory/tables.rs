@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::Bound,
     time::Duration,
 };
 
@@ -83,9 +84,20 @@ impl Tables {
         let mut tables = self.0.lock();
         let contents = tables.get_mut(&table).ok_or(BusError::NoTable)?;
         contents.sweep();
-        let wanted = |key: &Subject| keys.iter().any(|pattern| pattern.matches(key));
-        let entries = contents.entries.iter().filter(|(key, _)| wanted(key));
-        Ok(entries.map(|(key, kept)| kept.entry(key)).collect())
+        // By key, as patterns may overlap.
+        let mut found = BTreeMap::new();
+        for pattern in keys {
+            let prefix = pattern.literal_prefix();
+            let from = (Bound::Included(prefix), Bound::Unbounded);
+            let near = contents.entries.range::<str, _>(from);
+            let near = near.take_while(|(key, _)| key.as_str().starts_with(prefix));
+            let entries = near.filter(|(key, _)| pattern.matches(key));
+            found.extend(entries);
+        }
+        Ok(found
+            .into_iter()
+            .map(|(key, kept)| kept.entry(key))
+            .collect())
     }
 }
 
