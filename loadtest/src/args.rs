@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{cluster::ClusterCommand, torture::TortureArgs};
+use crate::{
+    cluster::ClusterCommand,
+    torture::{TortureArgs, WorkerArgs},
+};
 
 /// Loads a gateway on this machine and measures it beside a bare baseline.
 #[derive(Debug, Parser)]
@@ -27,6 +30,9 @@ pub(crate) enum Command {
     /// Measure a cluster on NATS, or bare NATS.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// A worker of the torture, which starts it itself.
+    #[command(hide = true)]
+    TortureWorker(WorkerArgs),
     /// Do everything to a cluster that can happen to it, and check every promise.
     Torture(Box<TortureArgs>),
     #[command(flatten)]

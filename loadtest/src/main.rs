@@ -39,6 +39,7 @@ fn main() -> Result<()> {
         Command::Cluster(command) => command.run(),
         Command::Share => share::run_child(),
         Command::Torture(args) => args.run(),
+        Command::TortureWorker(args) => args.run(),
         Command::Scenario(scenario) => {
             let report = scenario::run(&scenario)?;
             report.print(scenario.common().json);

@@ -6,22 +6,27 @@
 //! from run to run, and no verdict depends on how fast it is.
 
 mod check;
+mod commands;
 mod fleet;
 mod places;
 mod publisher;
 mod record;
 mod report;
+mod requester;
 mod run;
 mod schedule;
 mod stored;
 mod subscriber;
 mod throttle;
+mod worker;
 
 use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use tokio::runtime;
+
+pub(crate) use self::worker::WorkerArgs;
 
 use self::{
     check::Rule,
@@ -65,6 +70,12 @@ pub(crate) struct TortureArgs {
     /// Bytes of a payload.
     #[arg(long, default_value_t = 128)]
     size: usize,
+    /// Clients that give commands.
+    #[arg(long, default_value_t = 20)]
+    requesters: usize,
+    /// Commands a second, all together.
+    #[arg(long, default_value_t = 40.0)]
+    commands: f64,
     /// A defect to put in, which the checker must find.
     #[arg(long, value_enum)]
     bug: Option<Bug>,
@@ -77,6 +88,8 @@ pub(crate) struct TortureArgs {
     gateways: usize,
     #[arg(long, default_value_t = 2)]
     controls: usize,
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
     /// Where logs of the processes stay; by default they are removed if all is
     /// well.
     #[arg(long)]
@@ -142,7 +155,7 @@ impl TortureArgs {
             gateways: self.gateways,
             controls: self.controls,
             nats: self.nats,
-            workers: 0,
+            workers: self.workers,
         };
         let length = Duration::from_secs_f64(self.minutes * 60.0);
         let channels = (0..self.channels).map(|number| {
@@ -159,12 +172,15 @@ impl TortureArgs {
                 nats: self.nats,
                 gateways: self.gateways,
                 controls: self.controls,
+                workers: self.workers,
                 config: config(),
                 gateway_env: self.bug.map(Bug::env).into_iter().collect(),
             },
             channels: channels.collect(),
             clients: self.clients,
             subscriptions: self.subscriptions,
+            requesters: self.requesters,
+            commands: self.commands,
             rate: self.rate,
             size: self.size,
             length,
@@ -228,6 +244,9 @@ name = "log"
 history = {{ messages = {KEPT}, age = "2h" }}
 publish = "anyone"
 subscribe = "anyone"
+
+[[route]]
+name = "pay.exact"
 "#
     )
 }

@@ -5,6 +5,7 @@
 //! subscribers got; where those disagree, that is a violation itself. Then each
 //! subscription is walked along the truth.
 
+mod commands;
 mod live;
 mod log;
 #[cfg(test)]
@@ -47,6 +48,12 @@ pub(super) enum Rule {
     Phantom,
     /// A subscription ended by itself.
     Ended,
+    /// A command was executed twice.
+    ExecutedTwice,
+    /// A command had two different outcomes.
+    TwoOutcomes,
+    /// An answer to a command was not true.
+    Untrue,
     /// A subscription did not get to the end in time, with everything back.
     NotSettled,
 }
@@ -76,6 +83,7 @@ pub(super) fn check(records: &Records) -> Findings {
             Keeps::Nothing => live::check(records, channel, &mut findings),
         }
     }
+    commands::check(&records.commands, &records.executions, &mut findings);
     findings
 }
 
@@ -83,7 +91,12 @@ pub(super) fn check(records: &Records) -> Findings {
 
 impl Findings {
     pub(super) fn violate(&mut self, rule: Rule, detail: impl fmt::Display) {
-        *self.counts.entry(rule).or_default() += 1;
+        self.violate_often(rule, 1, detail);
+    }
+
+    /// So many of a kind, in one place.
+    fn violate_often(&mut self, rule: Rule, count: u64, detail: impl fmt::Display) {
+        *self.counts.entry(rule).or_default() += count;
         if self.violations.len() < KEPT {
             let detail = detail.to_string();
             self.violations.push(Violation { rule, detail });
@@ -105,6 +118,9 @@ impl fmt::Display for Rule {
             Self::StoredTwice => "stored twice",
             Self::Phantom => "phantom",
             Self::Ended => "ended",
+            Self::ExecutedTwice => "executed twice",
+            Self::TwoOutcomes => "two outcomes",
+            Self::Untrue => "untrue answer",
             Self::NotSettled => "not settled",
         })
     }

@@ -41,6 +41,7 @@ pub(super) struct Plan {
     pub(super) nats: usize,
     pub(super) gateways: usize,
     pub(super) controls: usize,
+    pub(super) workers: usize,
     pub(super) config: String,
     /// More of the environment of gateways.
     pub(super) gateway_env: Vec<(String, String)>,
@@ -56,6 +57,7 @@ pub(super) struct Fleet {
     folder: PathBuf,
     gateways: Vec<Gateway>,
     controls: Vec<Slot>,
+    workers: Vec<Slot>,
 }
 
 /// A gateway and its ways to the nats-servers.
@@ -73,6 +75,7 @@ type Slot = Mutex<Option<Process>>;
 enum Role {
     Gateway,
     Control,
+    Worker,
 }
 
 // === impl Fleet ===
@@ -89,6 +92,7 @@ impl Fleet {
             tokens.config()
         );
         fs::write(folder.join("tidegate.toml"), config)?;
+        fs::create_dir_all(folder.join("effects"))?;
         let mut gateways = Vec::new();
         for _ in 0..plan.gateways {
             let mut proxies = Vec::new();
@@ -102,7 +106,8 @@ impl Fleet {
         }
         let fleet = Self {
             places: Places::new(plan.gateways, plan.controls),
-            controls: (0..plan.controls).map(|_| Slot::default()).collect(),
+            controls: slots(plan.controls),
+            workers: slots(plan.workers),
             folder: folder.to_owned(),
             plan,
             nats,
@@ -115,7 +120,15 @@ impl Fleet {
         for index in 0..fleet.gateways.len() {
             *fleet.gateways[index].slot.lock().await = Some(fleet.start_gateway(index).await?);
         }
+        for index in 0..fleet.workers.len() {
+            *fleet.workers[index].lock().await = Some(fleet.start_worker(index).await?);
+        }
         Ok(fleet)
+    }
+
+    /// Where workers leave their effects.
+    pub(super) fn effects(&self) -> PathBuf {
+        self.folder.join("effects")
     }
 
     /// Does a fault, waits and undoes it.
@@ -129,7 +142,8 @@ impl Fleet {
             Kind::KillControl => self.kill_control(index, lasts).await,
             Kind::PauseControl => pause(&self.controls[index], lasts).await,
             Kind::KillNats | Kind::PauseNats => self.disturb_nats(fault).await,
-            Kind::KillWorker | Kind::PauseWorker => Ok(()),
+            Kind::KillWorker => self.kill_worker(index, lasts).await,
+            Kind::PauseWorker => pause(&self.workers[index], lasts).await,
             Kind::ThrottleClients => {
                 let rate = self.places.rate(index);
                 rate.set(fault.detail);
@@ -158,6 +172,14 @@ impl Fleet {
             .await;
         sleep(lasts).await;
         *slot = Some(self.start_control(index).await?);
+        Ok(())
+    }
+
+    async fn kill_worker(&self, index: usize, lasts: Duration) -> Result<()> {
+        let mut slot = self.workers[index].lock().await;
+        slot.take().context("a worker that runs")?.kill().await;
+        sleep(lasts).await;
+        *slot = Some(self.start_worker(index).await?);
         Ok(())
     }
 
@@ -251,6 +273,11 @@ impl Fleet {
         Ok(process)
     }
 
+    async fn start_worker(&self, index: usize) -> Result<Process> {
+        let servers = self.nats.urls();
+        self.start_process(Role::Worker, index, servers).await
+    }
+
     /// Starts it until it is ready; what ends before is started again.
     async fn start_process(
         &self,
@@ -262,8 +289,13 @@ impl Fleet {
         let name = format!("{}{index}", role.name());
         let log = self.folder.join(format!("{name}.log"));
         loop {
-            let command = self.command(role, &name, &servers);
+            let command = match role {
+                Role::Worker => self.worker_command(&servers)?,
+                _ => self.command(role, &name, &servers),
+            };
             let outcome = match Process::try_start(&name, command, &log).await {
+                // It serves before it says so.
+                Ok(process) if matches!(role, Role::Worker) => return Ok(process),
                 Ok(process) if is_ready(&process, until).await => return Ok(process),
                 Ok(_) => "it did not get ready".to_owned(),
                 Err(problem) => problem,
@@ -273,6 +305,16 @@ impl Fleet {
             }
             sleep(LOOK).await;
         }
+    }
+
+    /// This very program.
+    fn worker_command(&self, servers: &[String]) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(["torture-worker", "--nats", &servers.join(",")])
+            .arg("--folder")
+            .arg(self.effects());
+        Ok(command)
     }
 
     fn command(&self, role: Role, name: &str, servers: &[String]) -> Command {
@@ -310,8 +352,13 @@ impl Role {
         match self {
             Self::Gateway => "gateway",
             Self::Control => "control",
+            Self::Worker => "worker",
         }
     }
+}
+
+fn slots(count: usize) -> Vec<Slot> {
+    (0..count).map(|_| Slot::default()).collect()
 }
 
 async fn pause(slot: &Slot, lasts: Duration) -> Result<()> {

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use client::{Gap, Verdict};
 
+use super::commands::{Command, Executions};
+
 /// Names a publication: each is published by one publisher, as its so-manyeth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct PublicationId {
@@ -86,6 +88,8 @@ pub(super) struct Records {
     pub(super) subscriptions: Vec<Subscribed>,
     /// By channel; empty where none is kept.
     pub(super) logs: Vec<Log>,
+    pub(super) commands: Vec<Command>,
+    pub(super) executions: Executions,
 }
 
 // === impl PublicationId ===

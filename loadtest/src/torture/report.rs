@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{
     check::{Findings, Rule},
+    commands::{Command, Said},
     record::{Records, What},
     run::Outcome,
     schedule::Fault,
@@ -33,6 +34,10 @@ pub(super) struct Report {
     verdicts: BTreeMap<String, u64>,
     gaps: BTreeMap<String, u64>,
     losses_told_with_reason: u64,
+    commands: u64,
+    executed: u64,
+    /// How commands ended, or what was said last.
+    outcomes: BTreeMap<String, u64>,
     /// Milliseconds from a publication's acknowledgement to the subscriber: the
     /// worst of each subscription.
     worst_delay_ms: Delays,
@@ -88,6 +93,9 @@ impl Report {
                 _ => None,
             })),
             losses_told_with_reason: findings.told,
+            commands: records.commands.len() as u64,
+            executed: records.executions.len() as u64,
+            outcomes: count(records.commands.iter().map(outcome_of)),
             worst_delay_ms: Delays::of(&records),
             settled_in_ms: settled_in.as_millis() as u64,
             problems,
@@ -130,6 +138,9 @@ impl fmt::Display for Report {
         line("verdicts", &listed(&self.verdicts))?;
         line("gaps", &listed(&self.gaps))?;
         line("losses told, with reason", &self.losses_told_with_reason)?;
+        line("commands", &self.commands)?;
+        line("executed", &self.executed)?;
+        line("outcomes", &listed(&self.outcomes))?;
         let Delays { p50, p99, max } = self.worst_delay_ms;
         line(
             "worst delay, ms",
@@ -176,6 +187,15 @@ impl Delays {
             p99: at(0.99),
             max: at(1.0),
         }
+    }
+}
+
+fn outcome_of(command: &Command) -> String {
+    match command.answers.last().map(|answer| &answer.said) {
+        Some(Said::Done(_)) => "done".to_owned(),
+        Some(Said::NotExecuted(code)) => format!("not executed, {code}"),
+        Some(Said::Uncertain(code)) => code.clone(),
+        None => "never asked".to_owned(),
     }
 }
 

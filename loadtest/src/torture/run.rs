@@ -20,10 +20,12 @@ use tokio::{
 };
 
 use super::{
+    commands::{self, Command},
     fleet::{Fleet, Plan},
     places::Places,
     publisher::Publisher,
     record::{ChannelInfo, Keeps, PublicationId, Published, Records, Subscribed},
+    requester,
     schedule::Fault,
     stored, subscriber,
 };
@@ -53,6 +55,9 @@ pub(super) struct Setup {
     pub(super) clients: usize,
     /// Channels of each client.
     pub(super) subscriptions: usize,
+    /// Clients that give commands, and how many those are a second, all together.
+    pub(super) requesters: usize,
+    pub(super) commands: f64,
     /// Publications a second, all together.
     pub(super) rate: f64,
     /// Bytes of a payload.
@@ -127,9 +132,11 @@ impl Setup {
             }
         }
         let publishers = self.begin_publishers(&shared);
+        let requesters = self.begin_requesters(&shared);
         let (problems, published, unsettled, settled_in) = self
             .torture(&fleet, &shared, &subscriptions, publishers)
             .await?;
+        let commands = collect(requesters).await?;
         sleep(REST).await;
         shared.subscribers_stop.send_replace(true);
         let mut records = Records {
@@ -137,7 +144,10 @@ impl Setup {
             publishers: published,
             subscriptions: collect(subscribers).await?,
             logs: Vec::new(),
+            commands,
+            executions: commands::executions(&fleet.effects())?,
         };
+        ensure!(!records.subscriptions.is_empty(), "nobody was subscribed");
         records.logs = stored::read(&fleet.nats.urls(), &self.channels).await?;
         Ok(Outcome {
             records,
@@ -187,6 +197,16 @@ impl Setup {
         publishers
     }
 
+    fn begin_requesters(&self, shared: &Arc<Shared>) -> JoinSet<Result<Vec<Command>>> {
+        let period = Duration::from_secs_f64(self.requesters.max(1) as f64 / self.commands);
+        let mut requesters = JoinSet::new();
+        for index in 0..self.requesters {
+            let number = self.clients + index;
+            requesters.spawn(requester::run(shared.clone(), number, period));
+        }
+        requesters
+    }
+
     /// All faults, until the last is undone and the run's length is over. What
     /// can't be done or undone is a problem, and no reason to stop.
     async fn suffer(&self, fleet: &Fleet) -> Vec<String> {
@@ -221,13 +241,12 @@ fn begin_subscribers(
     subscribers
 }
 
-async fn collect(mut subscribers: JoinSet<Result<Vec<Subscribed>>>) -> Result<Vec<Subscribed>> {
+/// What each of them has written down.
+async fn collect<T: 'static>(mut actors: JoinSet<Result<Vec<T>>>) -> Result<Vec<T>> {
     let mut all = Vec::new();
-    while let Some(ended) = subscribers.join_next().await {
+    while let Some(ended) = actors.join_next().await {
         all.extend(ended??);
     }
-    ensure!(!all.is_empty(), "nobody was subscribed");
-    all.sort_by_key(|subscribed| (subscribed.channel, subscribed.client));
     Ok(all)
 }
 
@@ -235,7 +254,7 @@ async fn collect(mut subscribers: JoinSet<Result<Vec<Subscribed>>>) -> Result<Ve
 
 impl Shared {
     fn new(setup: &Setup, fleet: &Fleet, subscriptions: usize) -> Self {
-        let users = 0..setup.clients;
+        let users = 0..setup.clients + setup.requesters;
         let tokens = users.map(|number| fleet.tokens.token(&format!("user-{number}")));
         Self {
             name: format!("torture-{}", std::process::id()),

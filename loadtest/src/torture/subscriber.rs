@@ -66,7 +66,8 @@ pub(super) async fn run(
     Ok(all)
 }
 
-async fn connect(shared: &Arc<Shared>, number: usize) -> Result<Client> {
+/// Connects client `number`.
+pub(super) async fn connect(shared: &Arc<Shared>, number: usize) -> Result<Client> {
     let mut last = None;
     for _ in 0..ATTEMPTS {
         let (places, rate) = (shared.places.clone(), shared.places.rate(number));

@@ -252,29 +252,33 @@ impl<'a> Walk<'a> {
     }
 
     /// What lies between the last delivery and `end` was missed: was it told, and
-    /// had it to be?
+    /// had it to be? What breaks the same promise is told together.
     fn miss_until(&self, end: Bound<u64>, at: Option<Duration>, findings: &mut Findings) {
         let start = self.last.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut broken = BTreeMap::<Rule, Vec<u64>>::new();
         for (&offset, &id) in self.truth.entries.range((start, end)) {
             let attempt = self.truth.records.attempt(id);
             let is_due = attempt.is_some_and(|attempt| attempt.started > self.subscribed.since);
             if self.last.is_none() && !is_due {
                 continue;
             }
-            let told = self.told.iter().find(|told| told.covers(offset));
-            let place = self.place(offset, at.unwrap_or_default());
-            let last = self.last.unwrap_or_default();
-            match told {
-                None => findings.violate(
-                    Rule::UntoldLoss,
-                    format_args!("{place} ({id}) is missing after {last}"),
-                ),
-                Some(told) if !told.is_own && self.truth.held(offset, told.at) => findings.violate(
-                    Rule::AvoidableLoss,
-                    format_args!("{place} ({id}) is missing after {last}, told by {told:?}"),
-                ),
+            match self.told.iter().find(|told| told.covers(offset)) {
+                None => broken.entry(Rule::UntoldLoss).or_default().push(offset),
+                Some(told) if !told.is_own && self.truth.held(offset, told.at) => {
+                    broken.entry(Rule::AvoidableLoss).or_default().push(offset);
+                }
                 Some(_) => findings.told += 1,
             }
+        }
+        for (rule, offsets) in broken {
+            let place = self.place(offsets[0], at.unwrap_or_default());
+            let (count, to) = (offsets.len(), offsets[offsets.len() - 1]);
+            let (last, told) = (self.last.unwrap_or_default(), &self.told);
+            findings.violate_often(
+                rule,
+                count as u64,
+                format_args!("{place} to {to} ({count}) after {last}, told {told:?}"),
+            );
         }
     }
 

@@ -60,6 +60,7 @@ impl MadeUp {
                 publishers: vec![published],
                 subscriptions: vec![subscribed],
                 logs: vec![Default::default()],
+                ..Records::default()
             },
         }
     }
