@@ -31,6 +31,9 @@ pub enum Error {
         message: String,
         /// Whether the same operation may succeed later.
         retryable: bool,
+        /// The request was certainly not executed, nor was any with its
+        /// idempotency key.
+        not_executed: bool,
         /// The worker's own code; empty unless a worker failed the request.
         worker_code: String,
     },
@@ -66,6 +69,17 @@ impl Error {
         }
     }
 
+    /// Whether the request was certainly not executed.
+    pub fn not_executed(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed {
+                not_executed: true,
+                ..
+            }
+        )
+    }
+
     pub(crate) fn of_code(code: ErrorCode) -> Self {
         wire::failure(code, "").into()
     }
@@ -77,6 +91,7 @@ impl From<Failure> for Error {
             code: failure.code(),
             message: failure.message,
             retryable: failure.retryable,
+            not_executed: failure.not_executed,
             worker_code: failure.worker_code,
         }
     }

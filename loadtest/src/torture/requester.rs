@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
-use client::{Client, Error, ErrorCode, RequestOptions};
+use client::{Client, Error, RequestOptions};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{
@@ -81,9 +81,8 @@ fn of_error(error: &Error) -> Said {
         return Said::Uncertain(error.to_string());
     };
     let name = code.as_str_name().to_owned();
-    match code {
-        // Nobody was asked.
-        ErrorCode::NoWorker => Said::NotExecuted(name),
-        _ => Said::Uncertain(name),
+    match error.not_executed() {
+        true => Said::NotExecuted(name),
+        false => Said::Uncertain(name),
     }
 }
