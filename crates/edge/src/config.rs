@@ -55,6 +55,8 @@ pub struct EdgeConfig {
     /// How long a channel that nobody listens to any more stays subscribed to,
     /// so that clients that reconnect do not make the bus churn.
     pub linger: Duration,
+    /// Requests with an idempotency key.
+    pub journal: journal::Settings,
     /// Namespaces and routes.
     pub policies: Policies,
     /// Connections of one user in the whole cluster; absent: any number. It

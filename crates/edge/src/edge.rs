@@ -4,11 +4,12 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicUsize},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use auth::Verifier;
 use bus::{Bus, Subject, SubscriptionToken};
+use journal::Journal;
 use lifecycle::Scope;
 use registry::Registrar;
 use thiserror::Error;
@@ -34,6 +35,10 @@ use crate::{
 /// Refusals under way at most, however large the reserve is.
 const MAX_REFUSALS: usize = 1024;
 
+/// How long requests with an idempotency key may go on when the gateway has
+/// ended. Whoever repeats one later finds out what became of it.
+const JOURNAL_LIMIT: Duration = Duration::from_secs(2);
+
 /// Users that may wait for their connections to be counted, and connections for
 /// their predecessors to be ended.
 const MAX_LOOKS: usize = 1 << 20;
@@ -47,6 +52,7 @@ pub struct Edge {
     commands: SubscriptionToken,
     looked_at: Option<mpsc::Receiver<UserId>>,
     claimed: Option<mpsc::Receiver<Claim>>,
+    journal: Journal,
 }
 
 /// Why an edge could not be made.
@@ -93,11 +99,7 @@ impl Edge {
         };
         let listener = Listener::bind(config.listen, config.send_buffer_bytes).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let seat = |_| Seat::new();
-        let seats: Vec<Seat> = (0..config.shards)
-            .map(seat)
-            .collect::<io::Result<_>>()
-            .map_err(EdgeError::Poll)?;
+        let seats = seats(config.shards).map_err(EdgeError::Poll)?;
         let mailboxes: Arc<[Mailbox]> = seats.iter().map(|seat| seat.mailbox.clone()).collect();
         let shard = |mailbox: &Mailbox| ShardHandle {
             mailbox: mailbox.clone(),
@@ -110,7 +112,9 @@ impl Edge {
         let routes = routes.map(|(name, policy)| (name.clone(), Route::new(name, policy.clone())));
         let (user_looks, looked_at) = looks(config.user_limit.is_some(), connection_limit);
         let (claims, claimed) = looks(registrar.is_some(), connection_limit);
+        let (desk, journal) = Journal::new(bus.clone(), config.gateway.clone(), config.journal);
         let gateway = Arc::new(Gateway {
+            journal: desk,
             routes: routes.collect(),
             fanout: Fanout::new(
                 bus.clone(),
@@ -146,6 +150,7 @@ impl Edge {
             commands,
             looked_at,
             claimed,
+            journal,
         })
     }
 
@@ -201,6 +206,10 @@ impl Edge {
             let fence = fencing::fence(self.gateway.clone(), claims);
             scope.spawn_cancellable("fencing", fence);
         }
+        // Outlives the connections: it is what makes their repetitions exact.
+        let ending = handle.clone();
+        let stop = async move { ending.ended().await };
+        scope.spawn("journal", self.journal.run(stop, JOURNAL_LIMIT));
         let gateway = self.gateway.clone();
         scope.spawn_cancellable("edge-bus", async move { gateway.follow_bus().await });
         // A client's handshake that panics takes only itself down.
@@ -227,6 +236,10 @@ impl std::fmt::Debug for Edge {
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
+}
+
+fn seats(shards: usize) -> io::Result<Vec<Seat>> {
+    (0..shards).map(|_| Seat::new()).collect()
 }
 
 /// A queue for what follows once a connection is in the registry, if it is wanted:

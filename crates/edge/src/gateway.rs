@@ -11,6 +11,7 @@ use std::{
 use auth::{Identity, TokenError, Verifier};
 use bus::{Bus, BusState};
 use foldhash::HashMap;
+use journal::Desk;
 use registry::Registrar;
 use tokio::sync::Semaphore;
 
@@ -32,6 +33,8 @@ pub(crate) struct Gateway {
     pub(crate) claims: Option<Claims>,
     /// Tells the cluster who is connected; absent: nobody asks.
     pub(crate) registrar: Option<Arc<Registrar>>,
+    /// Takes requests with an idempotency key.
+    pub(crate) journal: Desk,
     pub(crate) fanout: Arc<Fanout>,
     pub(crate) shards: Box<[ShardHandle]>,
     pub(crate) metrics: Metrics,

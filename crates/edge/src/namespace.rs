@@ -6,6 +6,7 @@ use auth::{Identity, Permission};
 use bus::Subject;
 use foldhash::HashMap;
 use hub::DeliveryPolicy;
+use journal::Redelivery;
 use session::Grants;
 use wire::{Channel, client::ErrorCode};
 
@@ -57,6 +58,9 @@ pub struct RoutePolicy {
     pub max_in_flight: u32,
     /// When to stop asking; absent: never.
     pub breaker: Option<BreakerPolicy>,
+    /// What to do with a request that carries an idempotency key where nobody
+    /// knows whether a worker has executed it.
+    pub redelivery: Redelivery,
 }
 
 /// When a route's workers are no longer asked, each gateway by itself. Meanwhile

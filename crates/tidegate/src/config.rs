@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     auth::{AuthConfig, KeyEntry, Secret},
-    cluster::{DrainConfig, Fanout, NatsConfig, NatsTlsConfig, UserOverflow},
+    cluster::{
+        DrainConfig, Fanout, IdempotencyConfig, NatsConfig, NatsTlsConfig, Redelivery, UserOverflow,
+    },
     load::{ConfigError, load},
     size::Size,
 };
@@ -112,6 +114,8 @@ pub struct GatewayConfig {
     pub max_connections_per_user: u32,
     /// Which connection is closed beyond that.
     pub user_overflow: UserOverflow,
+    /// Requests that clients may repeat.
+    pub idempotency: IdempotencyConfig,
     /// How it goes away.
     pub drain: DrainConfig,
     /// Serve `/v1/echo`, which sends every WebSocket message back: for
@@ -237,6 +241,10 @@ pub struct RouteConfig {
     /// When a gateway stops asking workers that do not answer; absent: never.
     #[serde(default)]
     pub breaker: Option<BreakerConfig>,
+    /// What a gateway does where nobody knows whether a worker has executed a
+    /// request with an idempotency key.
+    #[serde(default)]
+    pub redelivery: Redelivery,
 }
 
 /// A circuit breaker: after so many failures in a row requests fail at once,
@@ -281,6 +289,7 @@ impl Default for GatewayConfig {
             max_deadline: Duration::from_secs(60),
             max_connections_per_user: 0,
             user_overflow: UserOverflow::default(),
+            idempotency: IdempotencyConfig::default(),
             drain: DrainConfig::default(),
             echo: false,
         }

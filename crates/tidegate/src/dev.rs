@@ -19,7 +19,7 @@ use worker::{Request, Worker};
 use crate::{
     config::{
         Access, AuthConfig, Config, Fanout, HistoryConfig, LogFormat, NamespaceConfig, Overflow,
-        RouteConfig, Secret, load,
+        Redelivery, RouteConfig, Secret, load,
     },
     node::{Node, Role},
 };
@@ -188,6 +188,7 @@ fn demo_routes() -> [RouteConfig; 2] {
         deadline: Duration::from_secs(5),
         max_in_flight: 0,
         breaker: None,
+        redelivery: Redelivery::default(),
     };
     [
         route("echo", "tg.rq.demo.echo"),

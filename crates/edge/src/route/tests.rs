@@ -2,6 +2,7 @@
 
 use bus::Subject;
 use bytes::Bytes;
+use journal::Redelivery;
 
 use super::*;
 use crate::namespace::BreakerPolicy;
@@ -18,6 +19,7 @@ fn route(max_in_flight: u32, failures: u32) -> Arc<Route> {
         deadline: DEADLINE,
         max_in_flight,
         breaker: (failures > 0).then_some(breaker),
+        redelivery: Redelivery::default(),
     };
     Route::new("test", policy)
 }

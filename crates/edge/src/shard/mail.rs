@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use bus::{BusError, HistoryPage, Published, Reply};
+use bytes::Bytes;
 use hub::EncodedPublication;
-use wire::{Channel, Subprotocol};
+use wire::{Channel, Subprotocol, client::Failure};
 
 use super::history::Awaited;
 use crate::{
@@ -43,6 +44,12 @@ pub(crate) enum Mail {
     },
     /// The bus has read a page of a log for a client, or not.
     Read(Awaited, Result<HistoryPage, BusError>),
+    /// The journal says what became of a client's request.
+    Settled {
+        connection: ConnectionKey,
+        id: u32,
+        outcome: Result<Bytes, Failure>,
+    },
     /// The control plane wants something.
     Query(Arc<Query>),
     /// Register every connection anew.

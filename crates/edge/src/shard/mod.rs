@@ -24,6 +24,7 @@ mod post;
 mod query;
 mod receive;
 mod registration;
+mod repeatable;
 mod scan;
 mod targets;
 mod ticket;

@@ -1,6 +1,6 @@
 //! What clients ask for: subscriptions, publishes and requests, put to the bus.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bus::{Outgoing, Request, RequestContext, Subject};
 use session::Action;
@@ -15,6 +15,7 @@ use super::{
     channels::{Local, Waiting},
     connection::{Connection, Phase},
     member,
+    repeatable::Wanted,
 };
 use crate::{fanout::Join, trace};
 
@@ -168,7 +169,7 @@ impl Core {
     pub(super) fn request(&mut self, slot: usize, connection: &mut Connection, action: Action) {
         let Action::Request {
             id,
-            route,
+            route: name,
             payload,
             deadline_ms,
             idempotency_key,
@@ -181,17 +182,13 @@ impl Core {
             return self.refuse(connection, id, failure(ErrorCode::Unavailable, ""));
         }
         let key = connection.key(slot);
-        let Some(route) = self.gateway.routes.get(&*route) else {
+        let Some(route) = self.gateway.routes.get(&*name) else {
             // Permitted a moment ago by the same table; kept total all the same.
-            return self.refuse(connection, id, failure(ErrorCode::UnknownRoute, &route));
+            return self.refuse(connection, id, failure(ErrorCode::UnknownRoute, &name));
         };
         let deadline = match deadline_ms {
             0 => route.policy.deadline,
             asked => Duration::from_millis(asked.into()),
-        };
-        let passage = match route.enter(deadline) {
-            Ok(passage) => passage,
-            Err(refusal) => return self.refuse(connection, id, refusal.failure()),
         };
         let context = RequestContext {
             user: connection
@@ -204,6 +201,21 @@ impl Core {
             idempotency_key: idempotency_key.into(),
             attempt: 0,
             traceparent: trace::adopt(traceparent).into(),
+        };
+        if !context.idempotency_key.is_empty() {
+            let wanted = Wanted {
+                id,
+                name: name.into(),
+                route: Arc::clone(route),
+                payload,
+                deadline,
+                context,
+            };
+            return self.request_once(slot, connection, wanted);
+        }
+        let passage = match route.enter(deadline) {
+            Ok(passage) => passage,
+            Err(refusal) => return self.refuse(connection, id, refusal.failure()),
         };
         let request = Request {
             subject: route.policy.subject.clone(),
@@ -225,7 +237,7 @@ impl Core {
     }
 
     /// Answers a request that is not put to the bus.
-    fn refuse(&mut self, connection: &mut Connection, id: u32, failure: Failure) {
+    pub(super) fn refuse(&mut self, connection: &mut Connection, id: u32, failure: Failure) {
         let outcome = Err(failure);
         self.counters.request_ended(&outcome);
         if let Phase::Established(session) = &mut connection.phase {

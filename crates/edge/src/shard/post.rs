@@ -3,6 +3,7 @@
 use std::{mem, sync::Arc};
 
 use bus::{BusError, Published, Reply};
+use bytes::Bytes;
 use hub::EncodedPublication;
 use session::{Actions, Established};
 use wire::{
@@ -71,6 +72,11 @@ impl Shard {
                 id,
                 outcome,
             } => self.replied(connection, id, outcome),
+            Mail::Settled {
+                connection,
+                id,
+                outcome,
+            } => self.settled(connection, id, outcome),
             Mail::Published {
                 connection,
                 id,
@@ -152,10 +158,17 @@ impl Shard {
         {
             connection.requests.swap_remove(at);
         }
+        let outcome = outcome.map(|reply| reply.payload);
+        self.settled(key, id, outcome.map_err(|error| request_failure(&error)));
+    }
+
+    /// A request has its outcome, whoever asked the worker.
+    fn settled(&mut self, key: ConnectionKey, id: u32, outcome: Result<Bytes, Failure>) {
         let outcome = match outcome {
-            Ok(reply) if self.core.can_hold(reply.payload.len()) => Ok(reply.payload),
-            Ok(_) => Err(failure(ErrorCode::WorkerError, "its answer is too large")),
-            Err(error) => Err(request_failure(&error)),
+            Ok(payload) if !self.core.can_hold(payload.len()) => {
+                Err(failure(ErrorCode::WorkerError, "its answer is too large"))
+            }
+            outcome => outcome,
         };
         self.core.counters.request_ended(&outcome);
         self.tell(key, |session, actions| {
@@ -222,7 +235,7 @@ impl Core {
     }
 }
 
-fn request_failure(error: &BusError) -> Failure {
+pub(super) fn request_failure(error: &BusError) -> Failure {
     match error {
         BusError::Worker(worker) => Failure {
             message: worker.message.to_string(),

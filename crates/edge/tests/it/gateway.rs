@@ -13,6 +13,7 @@ use edge::{
     SessionLimits,
 };
 use hub::{DeliveryPolicy, OutboxLimits, Overflow};
+use journal::Redelivery;
 use lifecycle::{DrainOutcome, Scope};
 use prost::Message;
 use registry::{ConnectionRecord, Registrar};
@@ -67,6 +68,10 @@ impl Site {
         };
         bus.keep_log(log).await.expect("memory keeps logs");
         registry::declare(&*bus).await.expect("memory has tables");
+        let kept = Duration::from_secs(600);
+        journal::declare(&*bus, kept)
+            .await
+            .expect("memory has tables");
         Self { bus, tokens, scope }
     }
 
@@ -351,6 +356,7 @@ fn config() -> EdgeConfig {
         tickets: Arc::new(TicketKeys::random()),
         drain: DrainPlan::default(),
         linger: Duration::from_secs(5),
+        journal: journal::Settings::default(),
         policies: policies(),
         user_limit: None,
         echo: false,
@@ -385,6 +391,7 @@ fn policies() -> Policies {
             deadline: DEADLINE,
             max_in_flight: 0,
             breaker: None,
+            redelivery: Redelivery::default(),
         };
         policies.routes.insert(route.into(), policy);
     }

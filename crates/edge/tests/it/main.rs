@@ -15,6 +15,7 @@ mod outages;
 mod protocol;
 mod registering;
 mod regressions;
+mod repeating;
 mod requests;
 mod routes;
 mod tickets;

@@ -13,8 +13,8 @@ use hub::{DeliveryPolicy, OutboxLimits};
 use wire::{GatewayId, Subprotocol, websocket::ReaderLimits};
 
 use super::{
-    Access, BreakerConfig, Config, Fanout, LogFormat, NamespaceConfig, Overflow, RouteConfig,
-    UserOverflow,
+    Access, BreakerConfig, Config, Fanout, LogFormat, NamespaceConfig, Overflow, Redelivery,
+    RouteConfig, UserOverflow,
 };
 
 /// How long gateways stay in channels that nobody listens to any more: clients
@@ -78,6 +78,11 @@ impl Config {
                 window: gateway.drain.window,
             },
             linger: LINGER,
+            journal: journal::Settings {
+                late: gateway.idempotency.late,
+                max_under_way: gateway.idempotency.max_under_way,
+                ..journal::Settings::default()
+            },
             policies: self.policies(),
             user_limit: (gateway.max_connections_per_user > 0).then_some(UserLimit {
                 max: gateway.max_connections_per_user,
@@ -179,6 +184,7 @@ impl Config {
                     deadline: entry.deadline,
                     max_in_flight: entry.max_in_flight,
                     breaker: entry.breaker.map(Into::into),
+                    redelivery: entry.redelivery.into(),
                 },
             )
         };
@@ -220,6 +226,15 @@ impl From<BreakerConfig> for BreakerPolicy {
         Self {
             failures: breaker.failures,
             pause: breaker.pause,
+        }
+    }
+}
+
+impl From<Redelivery> for journal::Redelivery {
+    fn from(redelivery: Redelivery) -> Self {
+        match redelivery {
+            Redelivery::Never => Self::Never,
+            Redelivery::WorkerDeduplicates => Self::WorkerDeduplicates,
         }
     }
 }

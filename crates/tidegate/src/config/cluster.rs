@@ -71,6 +71,39 @@ pub struct DrainConfig {
     pub window: Duration,
 }
 
+/// Requests with an idempotency key: their answers are kept, so that clients may
+/// repeat them blindly.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct IdempotencyConfig {
+    /// How long an answer is kept: clients may repeat a request for so long.
+    /// The same at all gateways.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub keep: Duration,
+    /// How long after the client's deadline a worker's answer is still taken, for
+    /// a repetition to find.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub late: Duration,
+    /// Such requests under way at a gateway, those that only wait for a late
+    /// answer included; more are refused as overloaded.
+    pub max_under_way: usize,
+}
+
+/// Whether workers are asked again where nobody knows if they have executed a
+/// request with an idempotency key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Redelivery {
+    /// No: it is executed at most once, whatever the workers do, and its outcome
+    /// stays unknown.
+    #[default]
+    Never,
+    /// Yes, with the same key: the workers know the keys that they have executed.
+    WorkerDeduplicates,
+}
+
 /// What happens to a user's connections beyond
 /// `gateway.max_connections_per_user`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -111,6 +144,21 @@ impl Default for NatsConfig {
             password: None,
             tls: NatsTlsConfig::default(),
             skip_chain_repair: false,
+        }
+    }
+}
+
+// === impl IdempotencyConfig ===
+
+impl Default for IdempotencyConfig {
+    fn default() -> Self {
+        let journal = journal::Settings::default();
+        // Longer than people press a button again, and than a client is
+        // without a network in a tunnel.
+        Self {
+            keep: Duration::from_secs(600),
+            late: journal.late,
+            max_under_way: journal.max_under_way,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{Config, ConfigError, GatewayConfig, NamespaceConfig, RouteConfig};
 /// Checks what the types leave open.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     gateway(&config.gateway)?;
+    idempotency(config)?;
     positive(
         "control.in_flight_batches",
         config.control.in_flight_batches,
@@ -54,6 +55,21 @@ fn gateway(gateway: &GatewayConfig) -> Result<(), ConfigError> {
         1..=MAX_CHANNEL_BYTES => Ok(()),
         _ => nonsense("gateway.max_channel_bytes", "must be 1 to 255"),
     }
+}
+
+/// A claim must not be forgotten while somebody relies on it, with clocks that
+/// differ and a bus that is slow.
+fn idempotency(config: &Config) -> Result<(), ConfigError> {
+    let settings = &config.gateway.idempotency;
+    positive("gateway.idempotency.max_under_way", settings.max_under_way)?;
+    let deadlines = config.route.iter().map(|route| route.deadline);
+    let longest = deadlines.fold(config.gateway.max_deadline, Duration::max);
+    let claimed = longest.saturating_add(settings.late);
+    if settings.keep < claimed.saturating_mul(2) {
+        let problem = "must be twice the longest deadline and gateway.idempotency.late at least";
+        return nonsense("gateway.idempotency.keep", problem);
+    }
+    Ok(())
 }
 
 fn namespace(entry: &NamespaceConfig, names: &mut HashSet<String>) -> Result<(), ConfigError> {

@@ -95,6 +95,7 @@ async fn declare_all(config: &Config, bus: &dyn Bus) -> Result<(), BusError> {
     for log in config.logs() {
         bus.keep_log(log).await?;
     }
+    journal::declare(bus, config.gateway.idempotency.keep).await?;
     registry::declare(bus).await
 }
 
