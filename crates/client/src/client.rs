@@ -20,6 +20,7 @@ use crate::{
     connection::{Connection, Signals, Told},
     direct::{self, Direct, DirectMessages},
     error::Error,
+    history::History,
     in_flight::{Operation, Reply, Subscribing},
     notices::{self, Notice, Notices},
     queue::Queue,
@@ -277,6 +278,16 @@ impl Client {
                 .await
                 .unwrap_or_else(|_| Err(Error::of_code(ErrorCode::DeadlineExceeded))),
         }
+    }
+
+    /// Reads a channel's log, whether it is subscribed or not.
+    pub fn history(&self, channel: &str) -> History {
+        History::new(self.clone(), channel)
+    }
+
+    /// Reads a page of a log.
+    pub(crate) async fn read(&self, read: proto::History) -> Result<proto::HistoryResult, Error> {
+        self.perform(|reply| Operation::History(read, reply)).await
     }
 
     /// The messages to this user, connection or session.

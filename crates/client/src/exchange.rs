@@ -233,6 +233,11 @@ impl Exchange {
                     drop(reply.send(Ok(Accepted { offset })));
                 }
             }
+            Event::HistoryResult(result) => {
+                if let Some(Pending::History(_, reply)) = line.in_flight.end(result.id) {
+                    drop(reply.send(Ok(result)));
+                }
+            }
             Event::Subscribed(subscribed) => {
                 if let Some(Pending::Subscribe(asked)) = line.in_flight.end(subscribed.id) {
                     self.subscribed(side, asked, subscribed);

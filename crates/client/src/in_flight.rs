@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use wire::client::{Publish, Request, SubscribeOptions};
+use wire::client::{History, HistoryResult, Publish, Request, SubscribeOptions};
 
 use crate::{client::Accepted, error::Error, subscription::Queue};
 
@@ -21,6 +21,7 @@ pub(crate) enum Operation {
     Unsubscribe(Arc<str>),
     Publish(Publish, Reply<Accepted>),
     Request(Request, Reply<Bytes>),
+    History(History, Reply<HistoryResult>),
 }
 
 /// A subscription to make, or to make again.
@@ -33,14 +34,14 @@ pub(crate) struct Subscribing {
     pub(crate) reply: Option<Reply<()>>,
 }
 
-/// What an id in flight stands for. Publishes and requests that may be repeated
-/// are kept in full.
+/// What an id in flight stands for. What may be repeated is kept in full.
 #[derive(Debug)]
 pub(crate) enum Pending {
     Subscribe(Subscribing),
     Unsubscribe,
     Publish(Option<Box<Publish>>, Reply<Accepted>),
     Request(Option<Box<Request>>, Reply<Bytes>),
+    History(History, Reply<HistoryResult>),
     /// A request whose caller has gone; its Response is still to come.
     Cancelled,
 }
@@ -136,6 +137,7 @@ impl Operation {
             Self::Subscribe(subscribing) => subscribing.queue.is_abandoned(),
             Self::Publish(_, reply) => reply.is_closed(),
             Self::Request(_, reply) => reply.is_closed(),
+            Self::History(_, reply) => reply.is_closed(),
             Self::Unsubscribe(_) => false,
         }
     }
@@ -147,6 +149,7 @@ impl Operation {
             Self::Subscribe(subscribing) => subscribing.fail(error),
             Self::Publish(_, reply) => drop(reply.send(Err(error))),
             Self::Request(_, reply) => drop(reply.send(Err(error))),
+            Self::History(_, reply) => drop(reply.send(Err(error))),
             Self::Unsubscribe(_) => {}
         }
     }
@@ -173,6 +176,8 @@ impl Pending {
             Self::Subscribe(subscribing) => Some(Operation::Subscribe(subscribing)),
             Self::Publish(Some(publish), reply) => Some(Operation::Publish(*publish, reply)),
             Self::Request(Some(request), reply) => Some(Operation::Request(*request, reply)),
+            // Reading twice does no harm.
+            Self::History(read, reply) => Some(Operation::History(read, reply)),
             other => {
                 other.fail(Error::ConnectionLost);
                 None
@@ -185,6 +190,7 @@ impl Pending {
             Self::Subscribe(subscribing) => subscribing.fail(error),
             Self::Publish(_, reply) => drop(reply.send(Err(error))),
             Self::Request(_, reply) => drop(reply.send(Err(error))),
+            Self::History(_, reply) => drop(reply.send(Err(error))),
             Self::Unsubscribe | Self::Cancelled => {}
         }
     }

@@ -9,7 +9,7 @@ use std::{
 use wire::{
     Subprotocol,
     client::{
-        ClientEvent, Limits, Publish, Request, Subscribe, Unsubscribe,
+        ClientEvent, History, Limits, Publish, Request, Subscribe, Unsubscribe,
         client_event::{self, Event},
     },
 };
@@ -158,6 +158,10 @@ impl Line {
                 let retry = may_repeat.then(|| Box::new(request.clone()));
                 let event = Event::Request(Request { id, ..request });
                 (event, Pending::Request(retry, reply))
+            }
+            Operation::History(read, reply) => {
+                let event = Event::History(History { id, ..read.clone() });
+                (event, Pending::History(read, reply))
             }
         };
         if self.batch.push(client_event(event)).is_err() {

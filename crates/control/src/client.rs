@@ -10,7 +10,8 @@ use tonic::{
 };
 
 pub use crate::generated::{
-    auth_service_client::AuthServiceClient, connection_service_client::ConnectionServiceClient,
+    auth_service_client::AuthServiceClient, channel_service_client::ChannelServiceClient,
+    connection_service_client::ConnectionServiceClient,
     gateway_service_client::GatewayServiceClient, publish_service_client::PublishServiceClient,
     send_service_client::SendServiceClient,
 };

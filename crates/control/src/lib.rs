@@ -9,6 +9,7 @@
 pub mod client;
 
 mod auth;
+mod channel_service;
 mod channels;
 mod config;
 mod connections;

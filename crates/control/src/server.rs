@@ -25,6 +25,7 @@ use tonic_health::{
 
 use crate::{
     auth::Issuing,
+    channel_service::Looking,
     channels::Channels,
     config::ControlConfig,
     connections::Connections,
@@ -33,6 +34,7 @@ use crate::{
     gateways::Gateways,
     generated::{
         DESCRIPTORS, auth_service_server::AuthServiceServer,
+        channel_service_server::ChannelServiceServer,
         connection_service_server::ConnectionServiceServer,
         gateway_service_server::GatewayServiceServer, publish_service_server::PublishServiceServer,
         send_service_server::SendServiceServer,
@@ -194,6 +196,7 @@ fn router(
     let gateways = Gateways::new(bus.clone(), directory);
     let channels = Channels::new(config);
     let watching = Watching::new(bus.clone(), shutdown.clone());
+    let looking = ChannelServiceServer::new(Looking::new(bus.clone(), channels.clone()));
     let publishing = Publishing::new(bus, channels.clone(), config.in_flight_batches, shutdown);
     let publishing = PublishServiceServer::new(publishing);
     let sending = SendServiceServer::new(Sending::new(gateways.clone()));
@@ -212,6 +215,7 @@ fn router(
         .add_service(publishing.max_decoding_message_size(bytes))
         .add_service(sending.max_decoding_message_size(bytes))
         .add_service(connections.max_decoding_message_size(bytes))
+        .add_service(looking.max_decoding_message_size(bytes))
         .add_service(issuing.max_decoding_message_size(bytes))
         .add_service(operating.max_decoding_message_size(bytes))
         .add_service(HealthServer::new(HealthService::from_health_reporter(
@@ -237,6 +241,7 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
         SendServiceServer::<Sending>::NAME,
         ConnectionServiceServer::<Connections>::NAME,
         AuthServiceServer::<Issuing>::NAME,
+        ChannelServiceServer::<Looking>::NAME,
         GatewayServiceServer::<Operating>::NAME,
     ];
     for service in services {

@@ -105,9 +105,9 @@ impl From<BusError> for Refusal {
             BusError::NoResponders
             | BusError::HandlerGone
             | BusError::Worker(_)
-            | BusError::NoLog
             | BusError::NoTable
             | BusError::Conflict => ErrorCode::Internal,
+            BusError::NoLog => ErrorCode::NoHistory,
             BusError::TooLarge => ErrorCode::MessageTooLarge,
         };
         Self::new(code, error)
@@ -130,6 +130,7 @@ impl From<Refusal> for Status {
             | ErrorCode::MessageTooLarge
             | ErrorCode::InvalidChannel => Code::InvalidArgument,
             ErrorCode::UnknownNamespace => Code::NotFound,
+            ErrorCode::NoHistory | ErrorCode::OtherEpoch => Code::FailedPrecondition,
             ErrorCode::Overloaded => Code::ResourceExhausted,
             ErrorCode::Unavailable => Code::Unavailable,
             ErrorCode::DeadlineExceeded => Code::DeadlineExceeded,

@@ -3,6 +3,7 @@
 
 mod connecting;
 mod direct;
+mod history;
 mod moving;
 mod notices;
 mod operations;

@@ -17,8 +17,9 @@ use wire::GatewayId;
 
 use crate::plane::{Plane, config};
 
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "tidegate.control.v1.AuthService",
+    "tidegate.control.v1.ChannelService",
     "tidegate.control.v1.ConnectionService",
     "tidegate.control.v1.GatewayService",
     "tidegate.control.v1.PublishService",
@@ -111,7 +112,7 @@ async fn reflection_lists_services_and_serves_their_imports() {
     let mut client = ServerReflectionClient::new(plane.connect().await);
     let asked = [
         MessageRequest::ListServices(String::new()),
-        MessageRequest::FileContainingSymbol(SERVICES[4].into()),
+        MessageRequest::FileContainingSymbol(SERVICES[5].into()),
         MessageRequest::FileByFilename("google/protobuf/duration.proto".into()),
         MessageRequest::FileByFilename("google/protobuf/timestamp.proto".into()),
     ];

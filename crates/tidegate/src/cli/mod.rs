@@ -9,6 +9,7 @@ mod connections;
 mod dev;
 mod failure;
 mod gateways;
+mod history;
 mod output;
 mod payload;
 mod publish;
@@ -66,6 +67,8 @@ enum Command {
     Publish(publish::Args),
     /// Print what is published to channels
     Subscribe(subscribe::Args),
+    /// Print what a channel's log has
+    History(history::Args),
     /// Call a route and print the reply
     Request(request::Args),
     /// Send to a user, a session, one connection or all with a label
@@ -106,6 +109,7 @@ impl Cli {
             Command::Token(args) => token::run(args, json).await,
             Command::Publish(args) => publish::run(args, json).await,
             Command::Subscribe(args) => subscribe::run(args, json).await,
+            Command::History(args) => history::run(args, json).await,
             Command::Request(args) => request::run(args, json).await,
             Command::Send(args) => send::run(args, json).await,
             Command::Broadcast(args) => send::broadcast(args, json).await,

@@ -64,6 +64,33 @@ fn a_count_repeats_a_publication() {
 }
 
 #[test]
+fn the_log_of_a_channel_is_printed() {
+    let node = DevProcess::start();
+    for payload in ["a", "b", "c"] {
+        node.json(&["publish", "chat.log", payload]);
+    }
+    let offsets = |args: &[&str]| -> Vec<u64> {
+        let printed = node.run(&[&["history", "chat.log", "--json"], args].concat());
+        let object = |line| serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+        let offset = |line| object(line)["offset"].as_u64().expect("a number");
+        stdout(&printed).lines().map(offset).collect()
+    };
+    let all = offsets(&[]);
+    assert_eq!(all.len(), 3);
+    assert_eq!(offsets(&["--since", "1h"]), all);
+    assert_eq!(offsets(&["--limit", "1"]), all[..1]);
+    let after = all[0].to_string();
+    assert_eq!(offsets(&["--after", &after, "--limit", "5"]), all[1..]);
+    assert!(offsets(&["--since", "2100-01-01T00:00:00Z"]).is_empty());
+    let more = node.run(&["history", "chat.log", "--limit", "2"]);
+    let note = String::from_utf8_lossy(&more.stderr).into_owned();
+    assert!(note.contains(&format!("--after {}", all[1])), "{note}");
+    let (code, message) = failure(&node.run(&["history", "nowhere.a"]));
+    assert_eq!(code, Some(1));
+    assert!(message.contains("UNKNOWN_NAMESPACE"), "{message}");
+}
+
+#[test]
 fn a_refused_publication_names_the_code() {
     let node = DevProcess::start();
     let (code, message) = failure(&node.run(&["publish", "nowhere.a", "x"]));

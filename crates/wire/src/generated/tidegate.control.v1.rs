@@ -51,6 +51,91 @@ impl ::prost::Name for IssueTokenResponse {
         "/tidegate.control.v1.IssueTokenResponse".into()
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HistoryRequest {
+    #[prost(string, tag = "1")]
+    pub channel: ::prost::alloc::string::String,
+    /// Publications after this offset; zero: from the oldest kept. Beyond the
+    /// newest one there are none, and the answer tells the position alone.
+    #[prost(uint64, tag = "2")]
+    pub after_offset: u64,
+    /// Of which log the offset is; empty: of whichever there is.
+    #[prost(string, tag = "3")]
+    pub epoch: ::prost::alloc::string::String,
+    /// Publications that the log has had since then. Not together with
+    /// after_offset.
+    #[prost(message, optional, tag = "4")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// At most so many; zero, and more than 1000, mean 1000. A page of large
+    /// publications, beyond a megabyte, is shorter.
+    #[prost(uint32, tag = "5")]
+    pub limit: u32,
+}
+impl ::prost::Name for HistoryRequest {
+    const NAME: &'static str = "HistoryRequest";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.HistoryRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.HistoryRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HistoryResponse {
+    /// In order of offset.
+    #[prost(message, repeated, tag = "1")]
+    pub publications: ::prost::alloc::vec::Vec<LoggedPublication>,
+    /// The identity of the log; with another one offsets say nothing.
+    #[prost(string, tag = "2")]
+    pub epoch: ::prost::alloc::string::String,
+    /// Offset of the channel's newest publication when the page was read, kept or
+    /// not; zero: there has been none.
+    #[prost(uint64, tag = "3")]
+    pub newest_offset: u64,
+    /// There are more publications after the last one.
+    #[prost(bool, tag = "4")]
+    pub more: bool,
+}
+impl ::prost::Name for HistoryResponse {
+    const NAME: &'static str = "HistoryResponse";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.HistoryResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.HistoryResponse".into()
+    }
+}
+/// A publication as the log has it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoggedPublication {
+    #[prost(uint64, tag = "1")]
+    pub offset: u64,
+    /// Offset of the publication before it in the channel. In the first one of a
+    /// page it is not the offset asked for if something between them may have left
+    /// the log.
+    #[prost(uint64, tag = "2")]
+    pub previous: u64,
+    #[prost(string, tag = "3")]
+    pub key: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub payload: ::prost::bytes::Bytes,
+    /// When the publisher said it published, or else when the bus had it; Unix
+    /// time in microseconds.
+    #[prost(int64, tag = "5")]
+    pub published_at_us: i64,
+}
+impl ::prost::Name for LoggedPublication {
+    const NAME: &'static str = "LoggedPublication";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.LoggedPublication".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.LoggedPublication".into()
+    }
+}
 /// A live connection.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Connection {
