@@ -1172,7 +1172,7 @@ impl ::prost::Name for Refreshed {
 pub struct HistoryResult {
     #[prost(uint32, tag = "1")]
     pub id: u32,
-    /// In order of offset.
+    /// In order of offset, without an alias: the channel is the one asked for.
     #[prost(message, repeated, tag = "2")]
     pub publications: ::prost::alloc::vec::Vec<Publication>,
     /// The channel's position when it was read.
