@@ -65,6 +65,11 @@ pub(crate) fn holder_of(key: &Subject) -> Option<GatewayId> {
     GatewayId::new(key.as_str().split('.').nth(2)?)
 }
 
+/// The user's name as one token of a key or subject, as the registry writes it.
+pub fn user_token(user: &UserId) -> String {
+    token(user.as_str())
+}
+
 /// Any text as one token: itself if it is one already, else `=` and its
 /// base64url. No text that stands for itself begins with `=`, so no two texts
 /// share a token.

@@ -49,7 +49,7 @@ impl Reader {
     /// # Errors
     /// If the bus can't say.
     pub async fn of_user(&self, user: &UserId) -> Result<Vec<RegisteredConnection>, BusError> {
-        self.connections(key::of_user(user)).await
+        self.connections(vec![key::of_user(user)]).await
     }
 
     /// The session's connections: one, or two while it moves.
@@ -60,7 +60,21 @@ impl Reader {
         &self,
         session: SessionId,
     ) -> Result<Vec<RegisteredConnection>, BusError> {
-        self.connections(key::of_session(session)).await
+        self.connections(vec![key::of_session(session)]).await
+    }
+
+    /// The connections of all these sessions.
+    ///
+    /// # Errors
+    /// If the bus can't say.
+    pub async fn of_sessions(
+        &self,
+        sessions: &[(UserId, SessionId)],
+    ) -> Result<Vec<RegisteredConnection>, BusError> {
+        let keys = sessions
+            .iter()
+            .map(|(user, session)| key::of_user_session(user, *session));
+        self.connections(keys.collect()).await
     }
 
     /// The connections of a session of this user.
@@ -72,7 +86,8 @@ impl Reader {
         user: &UserId,
         session: SessionId,
     ) -> Result<Vec<RegisteredConnection>, BusError> {
-        self.connections(key::of_user_session(user, session)).await
+        self.connections(vec![key::of_user_session(user, session)])
+            .await
     }
 
     /// Gateways with a connection that has the label.
@@ -112,8 +127,8 @@ impl Reader {
     }
 
     /// What can't be read was not written by us, and is left out.
-    async fn connections(&self, keys: Pattern) -> Result<Vec<RegisteredConnection>, BusError> {
-        let entries = self.bus.look_up(REGISTRY, vec![keys]).await?;
+    async fn connections(&self, keys: Vec<Pattern>) -> Result<Vec<RegisteredConnection>, BusError> {
+        let entries = self.bus.look_up(REGISTRY, keys).await?;
         let read = |entry: Entry| RegisteredConnection::decode(entry.value).ok();
         Ok(self.readable(entries, read))
     }

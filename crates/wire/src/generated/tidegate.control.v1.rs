@@ -999,3 +999,238 @@ impl DeliveryLevel {
         }
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListWillsRequest {
+    /// Empty: all users.
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// At most so many; zero: 1000, which is also the most.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
+impl ::prost::Name for ListWillsRequest {
+    const NAME: &'static str = "ListWillsRequest";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.ListWillsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.ListWillsRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListWillsResponse {
+    /// The longest armed first.
+    #[prost(message, repeated, tag = "1")]
+    pub wills: ::prost::alloc::vec::Vec<Will>,
+    /// There are more.
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+}
+impl ::prost::Name for ListWillsResponse {
+    const NAME: &'static str = "ListWillsResponse";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.ListWillsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.ListWillsResponse".into()
+    }
+}
+/// A session's will.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Will {
+    #[prost(string, tag = "1")]
+    pub will_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub session_id: ::prost::alloc::string::String,
+    /// The connection it was last armed by.
+    #[prost(string, tag = "4")]
+    pub connection_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub route: ::prost::alloc::string::String,
+    /// How long the session may be without a connection.
+    #[prost(uint32, tag = "6")]
+    pub grace_ms: u32,
+    #[prost(message, optional, tag = "7")]
+    pub armed_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(enumeration = "WillState", tag = "8")]
+    pub state: i32,
+    /// Since when the session is lost; absent: it is not.
+    #[prost(message, optional, tag = "9")]
+    pub lost_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for Will {
+    const NAME: &'static str = "Will";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.Will".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.Will".into()
+    }
+}
+/// A step in the life of a will: one message of the log "ev", subject
+/// tg.ev.will.<kind>, e.g. tg.ev.will.fired.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WillEvent {
+    /// Unique; the same event may come twice with the same id.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "WillEventKind", tag = "2")]
+    pub kind: i32,
+    #[prost(message, optional, tag = "3")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "4")]
+    pub will: ::core::option::Option<Will>,
+    /// With LOST: the CloseCause of the session's last connection, if known.
+    #[prost(string, tag = "5")]
+    pub cause: ::prost::alloc::string::String,
+    /// With FIRED.
+    #[prost(enumeration = "WillOutcome", tag = "6")]
+    pub outcome: i32,
+    /// With FIRED: the worker's failure, or why the outcome is unknown. With FAILED:
+    /// why no worker took it.
+    #[prost(string, tag = "7")]
+    pub message: ::prost::alloc::string::String,
+}
+impl ::prost::Name for WillEvent {
+    const NAME: &'static str = "WillEvent";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.WillEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.WillEvent".into()
+    }
+}
+/// Where a will stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum WillState {
+    Unspecified = 0,
+    Armed = 1,
+    /// The session has no connection; within its grace, or no worker was there.
+    Lost = 2,
+    /// A worker is being asked.
+    Firing = 3,
+    /// Done; forgotten after an hour.
+    Fired = 4,
+}
+impl WillState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "WILL_STATE_UNSPECIFIED",
+            Self::Armed => "WILL_STATE_ARMED",
+            Self::Lost => "WILL_STATE_LOST",
+            Self::Firing => "WILL_STATE_FIRING",
+            Self::Fired => "WILL_STATE_FIRED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "WILL_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "WILL_STATE_ARMED" => Some(Self::Armed),
+            "WILL_STATE_LOST" => Some(Self::Lost),
+            "WILL_STATE_FIRING" => Some(Self::Firing),
+            "WILL_STATE_FIRED" => Some(Self::Fired),
+            _ => None,
+        }
+    }
+}
+/// What happened to a will.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum WillEventKind {
+    Unspecified = 0,
+    /// Kept for the session from now on.
+    Armed = 1,
+    /// The session armed the same again.
+    Refreshed = 2,
+    /// The client took it back, or armed another.
+    Cancelled = 3,
+    /// The session has lost its last connection: the grace begins.
+    Lost = 4,
+    /// The session came back before it was fired.
+    Returned = 5,
+    /// The request was made.
+    Fired = 6,
+    /// Given up: no worker took it for too long. It was certainly not executed.
+    Failed = 7,
+}
+impl WillEventKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "WILL_EVENT_KIND_UNSPECIFIED",
+            Self::Armed => "WILL_EVENT_KIND_ARMED",
+            Self::Refreshed => "WILL_EVENT_KIND_REFRESHED",
+            Self::Cancelled => "WILL_EVENT_KIND_CANCELLED",
+            Self::Lost => "WILL_EVENT_KIND_LOST",
+            Self::Returned => "WILL_EVENT_KIND_RETURNED",
+            Self::Fired => "WILL_EVENT_KIND_FIRED",
+            Self::Failed => "WILL_EVENT_KIND_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "WILL_EVENT_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "WILL_EVENT_KIND_ARMED" => Some(Self::Armed),
+            "WILL_EVENT_KIND_REFRESHED" => Some(Self::Refreshed),
+            "WILL_EVENT_KIND_CANCELLED" => Some(Self::Cancelled),
+            "WILL_EVENT_KIND_LOST" => Some(Self::Lost),
+            "WILL_EVENT_KIND_RETURNED" => Some(Self::Returned),
+            "WILL_EVENT_KIND_FIRED" => Some(Self::Fired),
+            "WILL_EVENT_KIND_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+/// How a fired will ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum WillOutcome {
+    Unspecified = 0,
+    /// A worker executed it.
+    Executed = 1,
+    /// A worker refused it, for good.
+    Refused = 2,
+    /// A worker was asked and its answer never came: executed, or not. The route
+    /// forbids to ask again.
+    Unknown = 3,
+}
+impl WillOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "WILL_OUTCOME_UNSPECIFIED",
+            Self::Executed => "WILL_OUTCOME_EXECUTED",
+            Self::Refused => "WILL_OUTCOME_REFUSED",
+            Self::Unknown => "WILL_OUTCOME_UNKNOWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "WILL_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "WILL_OUTCOME_EXECUTED" => Some(Self::Executed),
+            "WILL_OUTCOME_REFUSED" => Some(Self::Refused),
+            "WILL_OUTCOME_UNKNOWN" => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}

@@ -782,3 +782,132 @@ impl ::prost::Name for RegisteredGateway {
         "/tidegate.gateway.v1.RegisteredGateway".into()
     }
 }
+/// One session's will. Every change is conditional on the revision that was
+/// read, so that there is one course of events, whoever takes part.
+///
+///    armed -> lost -> firing -> fired
+///      ^       |        |
+///      +-------+--------+   the session is back, or no worker was there
+///
+/// Without a state it is armed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Will {
+    /// Random; grounds the idempotency key of the request.
+    #[prost(string, tag = "1")]
+    pub will_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub session_id: ::prost::alloc::string::String,
+    /// The connection it was last armed by.
+    #[prost(string, tag = "4")]
+    pub connection_id: ::prost::alloc::string::String,
+    /// What to request, and where its workers are.
+    #[prost(string, tag = "5")]
+    pub route: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub subject: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "7")]
+    pub payload: ::prost::bytes::Bytes,
+    /// How long the session may be without a connection.
+    #[prost(uint32, tag = "8")]
+    pub grace_ms: u32,
+    /// How long to wait for the worker's answer.
+    #[prost(uint32, tag = "9")]
+    pub deadline_ms: u32,
+    /// The route's workers know repetitions by their idempotency key, so a request
+    /// whose outcome is unknown is made again.
+    #[prost(bool, tag = "10")]
+    pub redelivers: bool,
+    /// Unix time in milliseconds.
+    #[prost(int64, tag = "11")]
+    pub armed_at_ms: i64,
+    #[prost(oneof = "will::State", tags = "12, 13, 14")]
+    pub state: ::core::option::Option<will::State>,
+}
+/// Nested message and enum types in `Will`.
+pub mod will {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum State {
+        #[prost(message, tag = "12")]
+        Lost(super::LostSession),
+        #[prost(message, tag = "13")]
+        Firing(super::FiringWill),
+        #[prost(message, tag = "14")]
+        Fired(super::FiredWill),
+    }
+}
+impl ::prost::Name for Will {
+    const NAME: &'static str = "Will";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.Will".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.Will".into()
+    }
+}
+/// The session has no connection.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LostSession {
+    /// Since when, Unix time in milliseconds.
+    #[prost(int64, tag = "1")]
+    pub at_ms: i64,
+    /// CloseCause of its last connection; empty: nobody heard.
+    #[prost(string, tag = "2")]
+    pub cause: ::prost::alloc::string::String,
+    /// Epoch of its last connection; zero: nobody heard.
+    #[prost(uint64, tag = "3")]
+    pub session_epoch: u64,
+    /// How often workers were asked, and none was there or willing.
+    #[prost(uint32, tag = "4")]
+    pub attempts: u32,
+    /// Since when, Unix time in milliseconds; zero: not yet.
+    #[prost(int64, tag = "5")]
+    pub tried_since_ms: i64,
+}
+impl ::prost::Name for LostSession {
+    const NAME: &'static str = "LostSession";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.LostSession".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.LostSession".into()
+    }
+}
+/// A control plane asks a worker, or is about to: it may have been executed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FiringWill {
+    #[prost(message, optional, tag = "1")]
+    pub lost: ::core::option::Option<LostSession>,
+    /// Which control plane; random.
+    #[prost(string, tag = "2")]
+    pub keeper: ::prost::alloc::string::String,
+}
+impl ::prost::Name for FiringWill {
+    const NAME: &'static str = "FiringWill";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.FiringWill".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.FiringWill".into()
+    }
+}
+/// Done; kept for a while so that the client can be told.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FiredWill {
+    #[prost(int64, tag = "1")]
+    pub at_ms: i64,
+}
+impl ::prost::Name for FiredWill {
+    const NAME: &'static str = "FiredWill";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.FiredWill".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.FiredWill".into()
+    }
+}

@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &["wire"]),
     ("registry", &["bus", "wire"]),
     ("journal", &["bus", "wire"]),
+    ("wills", &["bus", "registry", "wire"]),
     ("client", &["wire"]),
     ("worker", &["bus", "lifecycle", "wire"]),
     ("telemetry", &["lifecycle"]),
@@ -29,11 +30,15 @@ const ARROWS: &[(&str, &[&str])] = &[
             "auth",
             "registry",
             "journal",
+            "wills",
             "wire",
             "lifecycle",
         ],
     ),
-    ("control", &["bus", "auth", "registry", "wire", "lifecycle"]),
+    (
+        "control",
+        &["bus", "auth", "registry", "wills", "wire", "lifecycle"],
+    ),
     (
         "tidegate",
         &[
@@ -48,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "registry",
             "session",
             "telemetry",
+            "wills",
             "wire",
             "worker",
         ],
@@ -63,7 +69,7 @@ const TECHNOLOGIES: &[(&[&str], &[&str])] = &[
     (
         &["prost", "prost-types"],
         &[
-            "wire", "edge", "control", "registry", "journal", "client", "xtask", "loadtest",
+            "wire", "edge", "control", "registry", "journal", "wills", "client", "xtask", "loadtest",
             "testkit",
         ],
     ),

@@ -1,0 +1,1 @@
+//! Wills end to end on the in-memory bus.
