@@ -10,7 +10,7 @@ use wire::{
     websocket::ReaderLimits,
 };
 
-use crate::{drain::DrainPlan, namespace::Policies, user_limit::UserLimit};
+use crate::{drain::DrainPlan, namespace::Policies, user_limit::UserLimit, wills::WillLimits};
 
 /// Settings of one gateway.
 #[derive(Debug)]
@@ -62,6 +62,9 @@ pub struct EdgeConfig {
     /// Connections of one user in the whole cluster; absent: any number. It
     /// needs a registrar.
     pub user_limit: Option<UserLimit>,
+    /// What clients may leave to be done when they are gone. It needs a
+    /// registrar.
+    pub wills: WillLimits,
     /// Serve `/v1/echo`, which sends every WebSocket message back. For
     /// conformance suites only.
     pub echo: bool,

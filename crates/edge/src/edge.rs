@@ -9,11 +9,13 @@ use std::{
 
 use auth::Verifier;
 use bus::{Bus, Subject, SubscriptionToken};
+use foldhash::HashMap;
 use journal::Journal;
 use lifecycle::Scope;
 use registry::Registrar;
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
+use wills::Armory;
 use wire::UserId;
 
 use crate::{
@@ -27,9 +29,11 @@ use crate::{
     gateway::{Gateway, ShardHandle, descriptor_budget, random_prefix},
     mailbox::Mailbox,
     metrics::Metrics,
+    namespace::Policies,
     route::Route,
     shard::Seat,
     user_limit,
+    wills::{self as will_desk, Order},
 };
 
 /// Refusals under way at most, however large the reserve is.
@@ -53,6 +57,7 @@ pub struct Edge {
     looked_at: Option<mpsc::Receiver<UserId>>,
     claimed: Option<mpsc::Receiver<Claim>>,
     journal: Journal,
+    will_orders: Option<mpsc::Receiver<Order>>,
 }
 
 /// Why an edge could not be made.
@@ -108,14 +113,13 @@ impl Edge {
         let connection_limit = config
             .max_connections
             .min(descriptor_budget(config.reserved_descriptors));
-        let routes = config.policies.routes.iter();
-        let routes = routes.map(|(name, policy)| (name.clone(), Route::new(name, policy.clone())));
         let (user_looks, looked_at) = looks(config.user_limit.is_some(), connection_limit);
         let (claims, claimed) = looks(registrar.is_some(), connection_limit);
         let (desk, journal) = Journal::new(bus.clone(), config.gateway.clone(), config.journal);
+        let (wills, will_orders) = looks(registrar.is_some(), will_desk::WAITING);
         let gateway = Arc::new(Gateway {
             journal: desk,
-            routes: routes.collect(),
+            routes: routes(&config.policies),
             fanout: Fanout::new(
                 bus.clone(),
                 mailboxes.clone(),
@@ -136,6 +140,7 @@ impl Edge {
             registrar,
             user_looks,
             claims,
+            wills,
             config,
         });
         let subject = Subject::of_gateway(&gateway.config.gateway);
@@ -151,6 +156,7 @@ impl Edge {
             looked_at,
             claimed,
             journal,
+            will_orders,
         })
     }
 
@@ -210,6 +216,10 @@ impl Edge {
         let ending = handle.clone();
         let stop = async move { ending.ended().await };
         scope.spawn("journal", self.journal.run(stop, JOURNAL_LIMIT));
+        if let Some(orders) = self.will_orders {
+            let armory = Armory::new(self.gateway.bus.clone());
+            scope.spawn_cancellable("wills", will_desk::serve(armory, orders));
+        }
         let gateway = self.gateway.clone();
         scope.spawn_cancellable("edge-bus", async move { gateway.follow_bus().await });
         // A client's handshake that panics takes only itself down.
@@ -250,6 +260,14 @@ fn looks<T>(
 ) -> (Option<mpsc::Sender<T>>, Option<mpsc::Receiver<T>>) {
     let room = connection_limit.clamp(1, MAX_LOOKS);
     wanted.then(|| mpsc::channel(room)).unzip()
+}
+
+/// The routes that clients may call, with nothing under way.
+fn routes(policies: &Policies) -> HashMap<Box<str>, Arc<Route>> {
+    let routes = policies.routes.iter();
+    routes
+        .map(|(name, policy)| (name.clone(), Route::new(name, policy.clone())))
+        .collect()
 }
 
 /// How many connections beyond the limit get an answer at the same time: they

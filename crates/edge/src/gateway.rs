@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     config::EdgeConfig, drain::Drain, fanout::Fanout, fencing::Claims, mailbox::Mailbox,
-    metrics::Metrics, route::Route, shard::Mail, user_limit::Looks,
+    metrics::Metrics, route::Route, shard::Mail, user_limit::Looks, wills::Orders,
 };
 
 /// Shared by the front and the shards; nothing in it is on the path of a
@@ -31,6 +31,8 @@ pub(crate) struct Gateway {
     /// Takes connections whose predecessors are to be ended; absent: there is no
     /// registry to find them in.
     pub(crate) claims: Option<Claims>,
+    /// Takes orders of wills; absent likewise.
+    pub(crate) wills: Option<Orders>,
     /// Tells the cluster who is connected; absent: nobody asks.
     pub(crate) registrar: Option<Arc<Registrar>>,
     /// Takes requests with an idempotency key.

@@ -22,9 +22,11 @@ mod route;
 mod shard;
 mod trace;
 mod user_limit;
+mod wills;
 
 pub use config::{EdgeConfig, SessionLimits};
 pub use drain::{Drain, DrainPlan, DrainStage};
 pub use edge::{Edge, EdgeError};
 pub use namespace::{Access, BreakerPolicy, FanoutMode, NamespacePolicy, Policies, RoutePolicy};
 pub use user_limit::{UserLimit, WhenFull};
+pub use wills::WillLimits;

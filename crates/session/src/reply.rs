@@ -79,10 +79,12 @@ fn notice(kind: &str, message: &str) -> ServerEvent {
 }
 
 pub(crate) fn error(id: u32, code: ErrorCode) -> ServerEvent {
-    event(Event::Error(Error {
-        id,
-        failure: Some(wire::failure(code, "")),
-    }))
+    failed(id, wire::failure(code, ""))
+}
+
+pub(crate) fn failed(id: u32, failure: Failure) -> ServerEvent {
+    let failure = Some(failure);
+    event(Event::Error(Error { id, failure }))
 }
 
 pub(crate) fn response(id: u32, outcome: Result<Bytes, Failure>) -> ServerEvent {

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use wire::client::{
-    Ack, Cancel, ClientEvent, Hello, History, Ping, Position, Publish, Request, Subscribe,
-    Unsubscribe, client_event::Event,
+    Ack, ArmWill, Cancel, ClientEvent, DisarmWill, Hello, History, Ping, Position, Publish,
+    Request, Subscribe, Unsubscribe, client_event::Event,
 };
 
 /// A Hello; an empty `token` means that the upgrade request carried it.
@@ -54,6 +54,22 @@ pub fn publish(id: u32, channel: &str, payload: impl Into<Bytes>) -> ClientEvent
         ..Publish::default()
     };
     event(Event::Publish(publish))
+}
+
+/// An ArmWill.
+pub fn arm_will(id: u32, route: &str, payload: impl Into<Bytes>, grace_ms: u32) -> ClientEvent {
+    let will = ArmWill {
+        id,
+        route: route.to_owned(),
+        payload: payload.into(),
+        grace_ms,
+    };
+    event(Event::ArmWill(will))
+}
+
+/// A DisarmWill.
+pub fn disarm_will(id: u32) -> ClientEvent {
+    event(Event::DisarmWill(DisarmWill { id }))
 }
 
 /// A Request with its route's own deadline.

@@ -20,8 +20,8 @@ pub use client::{Close, Frame, RawClient};
 pub use cluster::{Cluster, Layout};
 pub use dial::{Dial, HttpAnswer};
 pub use events::{
-    ack, cancel, hello, hello_again, history, ping, publish, request, request_within, subscribe,
-    subscribe_since, unsubscribe,
+    ack, arm_will, cancel, disarm_will, hello, hello_again, history, ping, publish, request,
+    request_within, subscribe, subscribe_since, unsubscribe,
 };
 pub use nats::{NatsCluster, NatsServer, RawMessage, RawNats};
 pub use process::{AdminAnswer, Process};

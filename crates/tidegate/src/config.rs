@@ -10,6 +10,7 @@ mod cluster;
 mod load;
 mod size;
 mod validate;
+mod wills;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -23,6 +24,7 @@ pub use self::{
     },
     load::{ConfigError, load},
     size::Size,
+    wills::{FiringConfig, WillsConfig},
 };
 
 /// Everything a Tidegate process can be told.
@@ -116,6 +118,8 @@ pub struct GatewayConfig {
     pub user_overflow: UserOverflow,
     /// Requests that clients may repeat.
     pub idempotency: IdempotencyConfig,
+    /// What clients may leave to be done when they are gone.
+    pub wills: WillsConfig,
     /// How it goes away.
     pub drain: DrainConfig,
     /// Serve `/v1/echo`, which sends every WebSocket message back: for
@@ -134,6 +138,8 @@ pub struct ControlConfig {
     pub max_message: Size,
     /// Batches of one PublishStream that are not answered yet.
     pub in_flight_batches: usize,
+    /// How the wills of sessions that are gone are fired.
+    pub wills: FiringConfig,
 }
 
 /// Metrics and health.
@@ -290,6 +296,7 @@ impl Default for GatewayConfig {
             max_connections_per_user: 0,
             user_overflow: UserOverflow::default(),
             idempotency: IdempotencyConfig::default(),
+            wills: WillsConfig::default(),
             drain: DrainConfig::default(),
             echo: false,
         }
@@ -304,6 +311,7 @@ impl Default for ControlConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 7410)),
             max_message: Size::kib(4096),
             in_flight_batches: 64,
+            wills: FiringConfig::default(),
         }
     }
 }

@@ -17,6 +17,7 @@ use edge::{Drain, Edge};
 use lifecycle::{DrainOutcome, Scope};
 use registry::{Reader, Registrar};
 use telemetry::{Admin, Condition, Health, Metrics};
+use wills::Keeper;
 use wire::GatewayId;
 
 use crate::config::Config;
@@ -185,6 +186,10 @@ impl Node {
         let control = Control::bind(config.control(), deps).await?;
         self.grpc = Some(control.local_addr());
         self.scope.spawn("control", control.run(self.scope.clone()));
+        let keeper = Keeper::new(self.bus.clone(), config.keeper());
+        let stop = self.scope.clone();
+        let keeping = keeper.run(async move { stop.cancelled().await });
+        self.scope.spawn("will-keeper", keeping);
         Ok(())
     }
 

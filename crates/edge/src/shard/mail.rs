@@ -50,6 +50,12 @@ pub(crate) enum Mail {
         id: u32,
         outcome: Result<Bytes, Failure>,
     },
+    /// A client's will is kept or taken back, or not.
+    WillSettled {
+        connection: ConnectionKey,
+        id: u32,
+        outcome: Result<(), Failure>,
+    },
     /// The control plane wants something.
     Query(Arc<Query>),
     /// Register every connection anew.

@@ -29,6 +29,7 @@ mod scan;
 mod targets;
 mod ticket;
 mod transmit;
+mod wills;
 
 use std::{io, mem, rc::Rc, sync::Arc, time::Duration};
 
@@ -37,10 +38,13 @@ use mio::{Events, Poll, Token};
 use session::{Actions, SessionConfig};
 use slab::Slab;
 
-pub(crate) use self::mail::{Adopted, Credential, Greeted, Mail};
 use self::{
     channels::Channels, connection::Connection, deliveries::Deliveries, directory::Directory,
     leaving::Stage, scan::Scanner,
+};
+pub(crate) use self::{
+    mail::{Adopted, ConnectionKey, Credential, Greeted, Mail},
+    post::code_of,
 };
 use crate::{
     clock::Clock,

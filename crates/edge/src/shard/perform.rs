@@ -4,10 +4,7 @@ use std::time::SystemTime;
 
 use auth::TokenError;
 use session::{Action, Authenticated};
-use wire::{
-    CloseCause, Subprotocol,
-    client::{ClientEvent, ErrorCode},
-};
+use wire::{CloseCause, Subprotocol, client::ClientEvent};
 
 use super::{
     Core,
@@ -164,19 +161,11 @@ impl Core {
                 self.deliveries.acknowledged(slot_number(slot), ack_id);
             }
             read @ Action::History { .. } => self.read_history(slot, connection, read),
-            Action::ArmWill { id, .. } | Action::DisarmWill { id } => self.unserved(connection, id),
+            arm @ Action::ArmWill { .. } => self.arm_will(slot, connection, arm),
+            Action::DisarmWill { id } => self.disarm_will(slot, connection, id),
             Action::Close(cause) => return Err(Ending { cause, told: true }),
         }
         Ok(())
-    }
-
-    /// Answers what this gateway does not serve yet.
-    fn unserved(&mut self, connection: &mut Connection, id: u32) {
-        let Phase::Established(session) = &mut connection.phase else {
-            return;
-        };
-        let code = ErrorCode::Unimplemented;
-        session.will_settled(id, Err(code), &mut self.actions);
     }
 
     fn welcome(&mut self, slot: usize, connection: &Connection) {

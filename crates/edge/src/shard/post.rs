@@ -83,6 +83,11 @@ impl Shard {
                 outcome,
             } => self.published(connection, id, outcome),
             Mail::Read(awaited, outcome) => self.read(awaited, outcome),
+            Mail::WillSettled {
+                connection,
+                id,
+                outcome,
+            } => self.will_settled(connection, id, outcome),
             Mail::Adopt(adopted) => self.adopt(*adopted),
             Mail::Joined { channel, entry } => self.joined(&channel, entry),
             Mail::Query(query) => self.answer(&query),
@@ -248,7 +253,7 @@ pub(super) fn request_failure(error: &BusError) -> Failure {
     }
 }
 
-pub(super) fn code_of(error: &BusError) -> ErrorCode {
+pub(crate) fn code_of(error: &BusError) -> ErrorCode {
     match error {
         BusError::NoResponders => ErrorCode::NoWorker,
         BusError::DeadlineExceeded => ErrorCode::DeadlineExceeded,

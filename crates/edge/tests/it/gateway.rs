@@ -10,7 +10,7 @@ use bus::{
 use bytes::Bytes;
 use edge::{
     Access, Drain, DrainPlan, Edge, EdgeConfig, FanoutMode, NamespacePolicy, Policies, RoutePolicy,
-    SessionLimits,
+    SessionLimits, WillLimits,
 };
 use hub::{DeliveryPolicy, OutboxLimits, Overflow};
 use journal::Redelivery;
@@ -72,6 +72,7 @@ impl Site {
         journal::declare(&*bus, kept)
             .await
             .expect("memory has tables");
+        wills::declare(&*bus).await.expect("memory has tables");
         Self { bus, tokens, scope }
     }
 
@@ -359,6 +360,11 @@ fn config() -> EdgeConfig {
         journal: journal::Settings::default(),
         policies: policies(),
         user_limit: None,
+        wills: WillLimits {
+            min_grace: Duration::from_secs(1),
+            max_grace: Duration::from_secs(60),
+            max_payload_bytes: 1024,
+        },
         echo: false,
     }
 }

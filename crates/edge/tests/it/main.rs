@@ -21,3 +21,4 @@ mod routes;
 mod tickets;
 mod user_limit;
 mod websocket;
+mod wills;

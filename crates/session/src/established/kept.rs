@@ -3,7 +3,8 @@
 use wire::{
     Channel,
     client::{
-        Ack, ArmWill, ErrorCode, History, HistoryResult, Position, Publication, server_event::Event,
+        Ack, ArmWill, ErrorCode, Failure, History, HistoryResult, Position, Publication,
+        server_event::Event,
     },
 };
 
@@ -43,13 +44,13 @@ impl Established {
     }
 
     /// Answers [`Action::ArmWill`] and [`Action::DisarmWill`].
-    pub fn will_settled(&mut self, id: u32, outcome: Result<(), ErrorCode>, actions: &mut Actions) {
+    pub fn will_settled(&mut self, id: u32, outcome: Result<(), Failure>, actions: &mut Actions) {
         if !self.in_flight.end(id, Operation::Will) {
             return;
         }
         match outcome {
             Ok(()) => actions.push(Action::Send(reply::accepted(id, wire::Offset::NONE))),
-            Err(code) => refuse(id, code, actions),
+            Err(failure) => actions.push(Action::Send(reply::failed(id, failure))),
         }
     }
 

@@ -10,6 +10,7 @@ use edge::{
     SessionLimits, UserLimit, WhenFull,
 };
 use hub::{DeliveryPolicy, OutboxLimits};
+use wills::KeeperConfig;
 use wire::{GatewayId, Subprotocol, websocket::ReaderLimits};
 
 use super::{
@@ -91,6 +92,7 @@ impl Config {
                     UserOverflow::CloseOldest => WhenFull::CloseOldest,
                 },
             }),
+            wills: gateway.wills.limits(),
             echo: gateway.echo,
         })
     }
@@ -111,6 +113,11 @@ impl Config {
             token_audience: self.auth.audience.clone(),
             ..ControlConfig::default()
         }
+    }
+
+    /// How wills are fired.
+    pub fn keeper(&self) -> KeeperConfig {
+        self.control.wills.keeper()
     }
 
     /// How NATS is reached.

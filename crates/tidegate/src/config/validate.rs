@@ -48,6 +48,9 @@ fn gateway(gateway: &GatewayConfig) -> Result<(), ConfigError> {
     if gateway.drain.rate == 0 {
         return nonsense("gateway.drain.rate", "must not be zero");
     }
+    if gateway.wills.min_grace > gateway.wills.max_grace {
+        return nonsense("gateway.wills.min_grace", "is longer than max_grace");
+    }
     if gateway.handshake_timeout.is_zero() {
         return nonsense("gateway.handshake_timeout", "must not be zero");
     }

@@ -96,7 +96,8 @@ async fn declare_all(config: &Config, bus: &dyn Bus) -> Result<(), BusError> {
         bus.keep_log(log).await?;
     }
     journal::declare(bus, config.gateway.idempotency.keep).await?;
-    registry::declare(bus).await
+    registry::declare(bus).await?;
+    wills::declare(bus).await
 }
 
 /// Whether the same may succeed later.

@@ -135,6 +135,7 @@ impl Keeper {
                 session: Some(kept.session),
                 connection: will.connection_id.parse().ok(),
                 idempotency_key: format!("will-{}", will.will_id).into(),
+                attempt: kept.lost().map_or(0, |lost| lost.attempts),
                 ..RequestContext::default()
             },
         };

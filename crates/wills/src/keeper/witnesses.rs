@@ -133,7 +133,6 @@ impl Witnesses {
         let command = Command {
             command: Some(command::Command::CountConnections(CountConnections {
                 target: Some(target),
-                ..CountConnections::default()
             })),
         };
         let request = Request {

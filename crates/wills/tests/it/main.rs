@@ -1,1 +1,7 @@
-//! Wills end to end on the in-memory bus.
+//! Wills on the in-memory bus, on paused time.
+
+mod arming;
+mod faulty;
+mod firing;
+mod racing;
+mod stage;

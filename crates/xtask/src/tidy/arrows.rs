@@ -69,8 +69,8 @@ const TECHNOLOGIES: &[(&[&str], &[&str])] = &[
     (
         &["prost", "prost-types"],
         &[
-            "wire", "edge", "control", "registry", "journal", "wills", "client", "xtask", "loadtest",
-            "testkit",
+            "wire", "edge", "control", "registry", "journal", "wills", "client", "xtask",
+            "loadtest", "testkit",
         ],
     ),
     (

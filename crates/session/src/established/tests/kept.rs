@@ -105,7 +105,7 @@ fn a_will_needs_the_right_to_call_and_is_answered_when_it_is_kept() {
         bench.handle(Event::DisarmWill(DisarmWill { id: 2 })),
         [Action::DisarmWill { id: 2 }]
     );
-    let outcome = Err(ErrorCode::WillFired);
+    let outcome = Err(wire::failure(ErrorCode::WillFired, ""));
     assert_eq!(
         bench.answer(|session, actions| session.will_settled(2, outcome, actions)),
         [error(2, ErrorCode::WillFired)]
