@@ -11,9 +11,9 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     sync::{broadcast, mpsc, oneshot, watch},
-    time::timeout,
+    time::Instant,
 };
-use wire::client::{self as proto, ErrorCode};
+use wire::client as proto;
 
 use crate::{
     builder::{Builder, Config},
@@ -31,9 +31,8 @@ use crate::{
 /// Operations that may wait for the connection's task; more callers wait outside.
 const WAITING_OPERATIONS: usize = 256;
 
-/// What a request's deadline is stretched by on this side, so that the gateway's
-/// answer, which says more, has time to arrive.
-const DEADLINE_GRACE: Duration = Duration::from_secs(1);
+/// Longer deadlines of requests are cut to this.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A client of a gateway cluster: one connection, made again whenever it is lost.
 ///
@@ -82,7 +81,9 @@ pub struct RequestOptions {
     /// from the call on, time without a connection included.
     pub deadline: Option<Duration>,
     /// With a key the first reply is kept, and the request is sent again by itself
-    /// after a reconnect.
+    /// after a reconnect; with a deadline as well, also after every failure that
+    /// is [retryable](Error::retryable), until then. One key for each command, the
+    /// same whenever it is repeated.
     pub idempotency_key: String,
 }
 
@@ -251,32 +252,31 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::request`]; never [`Error::ConnectionLost`] with an idempotency
-    /// key. [`ErrorCode::DeadlineExceeded`] when the deadline has passed.
+    /// key. [`crate::ErrorCode::DeadlineExceeded`] when the deadline has passed.
     pub async fn request_with(
         &self,
         route: &str,
         payload: impl Into<Bytes>,
         options: RequestOptions,
     ) -> Result<Bytes, Error> {
-        let deadline_ms = options.deadline.map_or(0, |deadline| {
-            u32::try_from(deadline.as_millis())
-                .unwrap_or(u32::MAX)
-                .max(1)
-        });
         let request = proto::Request {
             id: 0,
             route: route.into(),
             payload: payload.into(),
-            deadline_ms,
+            deadline_ms: 0,
             idempotency_key: options.idempotency_key,
             traceparent: String::new(),
         };
-        let answer = self.perform(|reply| Operation::Request(request, reply));
-        match options.deadline {
-            None => answer.await,
-            Some(deadline) => timeout(deadline + DEADLINE_GRACE, answer)
-                .await
-                .unwrap_or_else(|_| Err(Error::of_code(ErrorCode::DeadlineExceeded))),
+        let Some(deadline) = options.deadline else {
+            return self
+                .perform(|reply| Operation::Request(request, reply))
+                .await;
+        };
+        // Beyond what a clock can express it is the gateway's limit that counts.
+        let deadline = Instant::now() + deadline.min(LONGEST_DEADLINE);
+        match request.idempotency_key.is_empty() {
+            true => self.request_once(request, deadline).await,
+            false => self.request_until(request, deadline).await,
         }
     }
 
@@ -347,7 +347,10 @@ impl Client {
         self.handle.signals.wake();
     }
 
-    async fn perform<T>(&self, operation: impl FnOnce(Reply<T>) -> Operation) -> Result<T, Error> {
+    pub(crate) async fn perform<T>(
+        &self,
+        operation: impl FnOnce(Reply<T>) -> Operation,
+    ) -> Result<T, Error> {
         // Dropped after the receiver, so that the task finds it gone.
         let mut caller = Caller {
             signals: &self.handle.signals,

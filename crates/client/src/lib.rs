@@ -40,7 +40,8 @@
 //! Operations wait while there is no connection or the window that the gateway
 //! grants is full. One that was sent and not answered when its connection was lost
 //! fails with [`Error::ConnectionLost`], unless an idempotency key, a publication id
-//! or [`PublishOptions::retry`] makes it safe to repeat: then it is repeated.
+//! or [`PublishOptions::retry`] makes it safe to repeat: then it is repeated. A request with a key and a deadline
+//! is repeated after every failure that may pass, until then.
 //!
 //! One client is the only one of its session: should another connection take the
 //! session over, the client ends with `session_replaced` (4009) instead of taking it
@@ -66,6 +67,7 @@ mod link;
 mod moving;
 mod notices;
 mod queue;
+mod repeating;
 mod socket;
 mod state;
 mod subscription;

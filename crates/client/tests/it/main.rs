@@ -8,6 +8,7 @@ mod moving;
 mod notices;
 mod operations;
 mod reconnecting;
+mod repeating;
 mod resuming;
 mod scripted;
 mod subscriptions;

@@ -4,6 +4,7 @@ mod deaths;
 mod drains;
 mod fencing;
 mod outages;
+mod repeating;
 mod together;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use wire::control::{NewPublication, PublishRequest};
 const CONFIG: &str = r#"
 [gateway]
 drain = { settle = "200ms", rate = 400, window = "15s" }
+idempotency = { late = "1s" }
 
 [[namespace]]
 name = "live"
@@ -40,6 +42,10 @@ subscribe = "anyone"
 [[route]]
 name = "shop.buy"
 deadline = "5s"
+
+[[route]]
+name = "shop.buy_exactly"
+redelivery = "worker_deduplicates"
 "#;
 
 /// A cluster with the usual configuration.
