@@ -104,3 +104,30 @@ async fn workers_that_deduplicate_make_the_outcome_known_after_a_deadline() {
         assert!(told.len() <= 1, "{told:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_ends_in_order_finishes_what_it_has_and_takes_no_more() {
+    let stage = Stage::new().await;
+    let (gateway, stop, ended) = stage.ending_gateway();
+    stage.serve(|worker, request| worker.hold(request));
+    let (finished, unfinished) = (Command::new("1"), Command::new("2"));
+    let ends = async {
+        sleep(SLOW).await;
+        drop(stop);
+        sleep(SLOW).await;
+        assert!(
+            gateway
+                .desk()
+                .hand_in(Command::new("3").call(Box::new(|_| {})))
+                .is_err()
+        );
+        let mut held = stage.worker.take();
+        executes(&stage.worker, held.remove(0));
+        ended.await.expect("it ends");
+    };
+    let (told, lost, ()) = tokio::join!(gateway.ask(&finished), gateway.ask(&unfinished), ends);
+    assert_eq!(told, Some(Ok("1 0".into())));
+    // Its client is told by the next gateway, when it repeats the request.
+    assert_eq!(lost, None);
+    stage.end().await;
+}

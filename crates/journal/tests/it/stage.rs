@@ -12,7 +12,7 @@ use bytes::Bytes;
 use journal::{Call, Desk, Journal, NotDone, Outcome, Redelivery, Settings};
 use lifecycle::Scope;
 use parking_lot::Mutex;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
 use wire::{GatewayId, UserId};
 
 use crate::unsteady::Unsteady;
@@ -83,6 +83,17 @@ impl Stage {
 
     pub(crate) fn gateway(&self) -> Gateway {
         self.gateway_with(settings())
+    }
+
+    /// A gateway that ends in order when told to, and its end.
+    pub(crate) fn ending_gateway(&self) -> (Gateway, oneshot::Sender<()>, JoinHandle<()>) {
+        let scope = self.scope.child("gateway");
+        let name = GatewayId::new("gw").expect("valid");
+        let (desk, journal) = Journal::new(self.bus.clone(), name, settings());
+        let (stop, stopped) = oneshot::channel();
+        let run = journal.run(async { drop(stopped.await) }, LATE);
+        let ended = scope.spawn("journal", run);
+        (Gateway { desk, scope }, stop, ended)
     }
 
     pub(crate) fn gateway_with(&self, settings: Settings) -> Gateway {
