@@ -1,16 +1,24 @@
 //! Requests with an idempotency key, repeated after a gateway was killed.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    future::pending,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use client::{Client, Error, ErrorCode, RequestOptions};
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all};
 use parking_lot::Mutex;
 use testkit::eventually;
-use tokio::sync::watch;
-use worker::{Request, Worker};
+use tokio::{sync::watch, time::sleep};
+use worker::{Request, Worker, WorkerError};
 
 use super::{cluster, connect, within_a_minute};
+
+/// How long a client waits who is not meant to get its answer.
+const SHORT: Duration = Duration::from_secs(2);
 
 /// What workers have executed, by key, and how often each was asked.
 #[derive(Default)]
@@ -79,16 +87,15 @@ async fn a_request_repeated_after_its_gateway_was_killed_is_executed_once() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = worker.start(&bus).expect("starts");
     let asked = async {
-        let short = Duration::from_secs(2);
         let first = connect(&cluster, "gw1", "ann").await;
         eventually("the worker answers", async || {
-            ask(&first, "shop.buy", "done", short).await.is_ok()
+            ask(&first, "shop.buy", "done", SHORT).await.is_ok()
         })
         .await;
         // Two are at the worker when their gateway dies.
         let waiting = join_all([
-            ask(&first, "shop.buy", "held-1", short),
-            ask(&first, "shop.buy_exactly", "held-2", short),
+            ask(&first, "shop.buy", "held-1", SHORT),
+            ask(&first, "shop.buy_exactly", "held-2", SHORT),
         ]);
         let killed = async {
             eventually("both are at the worker", async || {
@@ -133,4 +140,94 @@ async fn a_request_repeated_after_its_gateway_was_killed_is_executed_once() {
     assert_eq!(book.attempts["done"], [1]);
     assert_eq!(book.attempts["held-1"], [1]);
     assert_eq!(book.attempts["held-2"], [1, 2]);
+}
+
+/// Commands of the storm; `TIDEGATE_TEST_COMMANDS` for more.
+fn commands() -> usize {
+    let told = std::env::var("TIDEGATE_TEST_COMMANDS").ok();
+    told.and_then(|count| count.parse().ok()).unwrap_or(400)
+}
+
+/// Executes each key once, now and then refuses for the moment, and now and then
+/// takes longer than anybody waits.
+async fn serve_badly(book: Arc<Mutex<Book>>, request: Request) -> Result<Bytes, WorkerError> {
+    let key = request.idempotency_key().expect("given").to_owned();
+    if fastrand::u8(..10) == 0 {
+        return Err(WorkerError::new("busy", "not now").retryable());
+    }
+    let answer = {
+        let mut book = book.lock();
+        let next = book.executed.len() as u32;
+        *book.executed.entry(key).or_insert(next)
+    };
+    if fastrand::u8(..50) == 0 {
+        sleep(2 * SHORT).await;
+    }
+    Ok(answer.to_string().into())
+}
+
+/// Gives every command by this client, many at a time, and notes the answers.
+async fn give_all(client: &Client, deadline: Duration, answers: &Mutex<Vec<(usize, Bytes)>>) {
+    let commands = futures_util::stream::iter(0..commands());
+    let give = |number: usize| async move {
+        let key = format!("storm-{number}");
+        match ask(client, "shop.buy_exactly", &key, deadline).await {
+            Ok(answer) => answers.lock().push((number, answer)),
+            Err(error) => assert!(error.retryable() || error.code().is_none(), "{error}"),
+        }
+    };
+    commands.for_each_concurrent(48, give).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_repetitions_executes_every_command_once_and_answers_alike() {
+    let mut cluster = cluster(1, &["gw1", "gw2", "gw3"], &["control1"]).await;
+    let book = Arc::new(Mutex::new(Book::default()));
+    let served = book.clone();
+    let worker = Worker::new("shop").on("buy_exactly", move |request| {
+        serve_badly(served.clone(), request)
+    });
+    let bus = cluster.nats.bus().await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = worker.start(&bus).expect("starts");
+    let answers = Mutex::new(Vec::new());
+    let began = Instant::now();
+    let asked = async {
+        // The same user gives the same commands by three gateways at once.
+        let clients = join_all(["gw1", "gw2", "gw3"].map(|name| connect(&cluster, name, "ann")));
+        let [doomed, second, third] = <[Client; 3]>::try_from(clients.await).expect("three");
+        let killed = async {
+            eventually("a third is executed", async || {
+                book.lock().executed.len() > commands() / 3
+            })
+            .await;
+            cluster.take("gw1").kill().await;
+        };
+        let long = Duration::from_secs(60);
+        let others = async {
+            tokio::join!(
+                give_all(&second, long, &answers),
+                give_all(&third, SHORT, &answers),
+                killed,
+            )
+        };
+        // With its gateway gone it would ask in vain.
+        tokio::select! {
+            _ = others => {}
+            () = async { give_all(&doomed, SHORT, &answers).await; pending().await } => {}
+        }
+        drop(stop);
+    };
+    tokio::join!(
+        serving.until(async { drop(stopped.await) }),
+        Box::pin(asked)
+    );
+    let (book, answers) = (book.lock(), answers.lock());
+    println!("{} commands in {:?}", commands(), began.elapsed());
+    for (number, answer) in &*answers {
+        let executed = book.executed[&format!("storm-{number}")];
+        assert_eq!(*answer, executed.to_string(), "of command {number}");
+    }
+    let answered: HashSet<usize> = answers.iter().map(|(number, _)| *number).collect();
+    assert_eq!(answered.len(), commands(), "commands without an answer");
 }
