@@ -197,8 +197,8 @@ async fn a_storm_of_repetitions_executes_every_command_once_and_answers_alike() 
         let clients = join_all(["gw1", "gw2", "gw3"].map(|name| connect(&cluster, name, "ann")));
         let [doomed, second, third] = <[Client; 3]>::try_from(clients.await).expect("three");
         let killed = async {
-            eventually("a third is executed", async || {
-                book.lock().executed.len() > commands() / 3
+            eventually("many are executed", async || {
+                book.lock().executed.len() > commands().min(3_000) / 3
             })
             .await;
             cluster.take("gw1").kill().await;
