@@ -23,9 +23,10 @@ use crate::{
     direct::{self, Mailbox},
     error::Error,
     greeting::Behind,
-    in_flight::{Operation, Pending, Subscribing},
+    in_flight::{Operation, Pending, Subscribing, answer_will},
     line::Line,
     subscriptions::{Agreed, Subscriptions},
+    will::Will,
 };
 
 /// Which of the two connections that a client has at most.
@@ -47,6 +48,7 @@ pub(crate) struct Exchange {
     waiting: VecDeque<Operation>,
     subscriptions: Subscriptions,
     mailbox: Mailbox,
+    will: Will,
     /// Where the client stands with its move to another gateway.
     moving: moving::Stage,
     last_line: u32,
@@ -65,6 +67,7 @@ impl Exchange {
             waiting: VecDeque::new(),
             subscriptions: Subscriptions::default(),
             mailbox: Mailbox::new(direct),
+            will: Will::default(),
             moving: moving::Stage::Settled,
             last_line: 0,
             limits: Limits::default(),
@@ -135,6 +138,9 @@ impl Exchange {
     pub(crate) fn connected(&mut self, welcome: &Welcome) {
         self.limits = welcome.limits.unwrap_or_default();
         self.line.open(&self.limits);
+        self.line
+            .waiting
+            .extend(self.will.welcomed(&welcome.session_id));
     }
 
     /// Whether [`Self::ask_again`] has something to ask for.
@@ -228,10 +234,8 @@ impl Exchange {
                 }
             }
             Event::Accepted(accepted) => {
-                if let Some(Pending::Publish(_, reply)) = line.in_flight.end(accepted.id) {
-                    let offset = accepted.offset;
-                    drop(reply.send(Ok(Accepted { offset })));
-                }
+                let pending = line.in_flight.end(accepted.id);
+                self.accepted(pending, accepted.offset);
             }
             Event::HistoryResult(result) => {
                 if let Some(Pending::History(_, reply)) = line.in_flight.end(result.id) {
@@ -255,6 +259,17 @@ impl Exchange {
             Event::Pong(_) => self.heard_the_end(side),
             // What this version has no use for, and what answers nothing of ours.
             other => tracing::trace!(?other, "event ignored"),
+        }
+    }
+
+    fn accepted(&mut self, pending: Option<Pending>, offset: u64) {
+        match pending {
+            Some(Pending::Publish(_, reply)) => drop(reply.send(Ok(Accepted { offset }))),
+            Some(Pending::Will(order, reply)) => {
+                self.will.settled(order);
+                answer_will(reply, Ok(()));
+            }
+            _ => {}
         }
     }
 
@@ -291,6 +306,9 @@ impl Exchange {
 
     fn refused(&mut self, side: Side, pending: Pending, error: Error) {
         let Pending::Subscribe(asked) = pending else {
+            if let Pending::Will(..) = &pending {
+                self.will.refused(&error);
+            }
             return pending.fail(error);
         };
         let postponed = self.subscriptions.refused(asked, error);

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use wire::client::{History, HistoryResult, Publish, Request, SubscribeOptions};
+use wire::client::{ArmWill, History, HistoryResult, Publish, Request, SubscribeOptions};
 
 use crate::{client::Accepted, error::Error, subscription::Queue};
 
@@ -22,6 +22,15 @@ pub(crate) enum Operation {
     Publish(Publish, Reply<Accepted>),
     Request(Request, Reply<Bytes>),
     History(History, Reply<HistoryResult>),
+    /// Without a caller: the client does it by itself.
+    Will(WillOrder, Option<Reply<()>>),
+}
+
+/// What to do about the session's will; doing it twice does no harm.
+#[derive(Clone, Debug)]
+pub(crate) enum WillOrder {
+    Arm(ArmWill),
+    Disarm,
 }
 
 /// A subscription to make, or to make again.
@@ -42,6 +51,7 @@ pub(crate) enum Pending {
     Publish(Option<Box<Publish>>, Reply<Accepted>),
     Request(Option<Box<Request>>, Reply<Bytes>),
     History(History, Reply<HistoryResult>),
+    Will(WillOrder, Option<Reply<()>>),
     /// A request whose caller has gone; its Response is still to come.
     Cancelled,
 }
@@ -138,6 +148,7 @@ impl Operation {
             Self::Publish(_, reply) => reply.is_closed(),
             Self::Request(_, reply) => reply.is_closed(),
             Self::History(_, reply) => reply.is_closed(),
+            Self::Will(_, reply) => reply.as_ref().is_some_and(Reply::is_closed),
             Self::Unsubscribe(_) => false,
         }
     }
@@ -150,6 +161,7 @@ impl Operation {
             Self::Publish(_, reply) => drop(reply.send(Err(error))),
             Self::Request(_, reply) => drop(reply.send(Err(error))),
             Self::History(_, reply) => drop(reply.send(Err(error))),
+            Self::Will(_, reply) => answer_will(reply, Err(error)),
             Self::Unsubscribe(_) => {}
         }
     }
@@ -178,6 +190,7 @@ impl Pending {
             Self::Request(Some(request), reply) => Some(Operation::Request(*request, reply)),
             // Reading twice does no harm.
             Self::History(read, reply) => Some(Operation::History(read, reply)),
+            Self::Will(order, reply) => Some(Operation::Will(order, reply)),
             other => {
                 other.fail(Error::ConnectionLost);
                 None
@@ -191,7 +204,17 @@ impl Pending {
             Self::Publish(_, reply) => drop(reply.send(Err(error))),
             Self::Request(_, reply) => drop(reply.send(Err(error))),
             Self::History(_, reply) => drop(reply.send(Err(error))),
+            Self::Will(_, reply) => answer_will(reply, Err(error)),
             Self::Unsubscribe | Self::Cancelled => {}
         }
+    }
+}
+
+/// Tells who ordered it, or the log.
+pub(crate) fn answer_will(reply: Option<Reply<()>>, outcome: Result<(), Error>) {
+    match (reply, outcome) {
+        (Some(reply), outcome) => drop(reply.send(outcome)),
+        (None, Ok(())) => {}
+        (None, Err(error)) => tracing::warn!(%error, "the will is not armed for the new session"),
     }
 }

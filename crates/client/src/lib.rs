@@ -72,6 +72,7 @@ mod socket;
 mod state;
 mod subscription;
 mod subscriptions;
+mod will;
 
 pub use builder::Builder;
 pub use client::{Accepted, Client, PublishOptions, RequestOptions, SubscribeOptions};

@@ -9,14 +9,15 @@ use std::{
 use wire::{
     Subprotocol,
     client::{
-        ClientEvent, History, Limits, Publish, Request, Subscribe, Unsubscribe,
+        ArmWill, ClientEvent, DisarmWill, History, Limits, Publish, Request, Subscribe,
+        Unsubscribe,
         client_event::{self, Event},
     },
 };
 
 use crate::{
     batch::Batch,
-    in_flight::{InFlight, Operation, Pending, Subscribing},
+    in_flight::{InFlight, Operation, Pending, Subscribing, WillOrder},
     subscriptions::Subscriptions,
 };
 
@@ -162,6 +163,13 @@ impl Line {
             Operation::History(read, reply) => {
                 let event = Event::History(History { id, ..read.clone() });
                 (event, Pending::History(read, reply))
+            }
+            Operation::Will(order, reply) => {
+                let event = match &order {
+                    WillOrder::Arm(will) => Event::ArmWill(ArmWill { id, ..will.clone() }),
+                    WillOrder::Disarm => Event::DisarmWill(DisarmWill { id }),
+                };
+                (event, Pending::Will(order, reply))
             }
         };
         if self.batch.push(client_event(event)).is_err() {

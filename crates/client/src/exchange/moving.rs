@@ -43,6 +43,7 @@ impl Exchange {
         let mut line = self.next_line();
         self.limits = welcome.limits.unwrap_or_default();
         line.open(&self.limits);
+        line.waiting.extend(self.will.welcomed(&welcome.session_id));
         self.second = Some(line);
     }
 

@@ -12,3 +12,4 @@ mod repeating;
 mod resuming;
 mod scripted;
 mod subscriptions;
+mod wills;
