@@ -13,7 +13,7 @@ pub use crate::generated::{
     auth_service_client::AuthServiceClient, channel_service_client::ChannelServiceClient,
     connection_service_client::ConnectionServiceClient,
     gateway_service_client::GatewayServiceClient, publish_service_client::PublishServiceClient,
-    send_service_client::SendServiceClient,
+    send_service_client::SendServiceClient, will_service_client::WillServiceClient,
 };
 
 /// How long connecting may take.

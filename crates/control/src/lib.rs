@@ -29,6 +29,7 @@ mod server;
 mod socket;
 mod status;
 mod watch;
+mod will_service;
 
 pub use config::ControlConfig;
 pub use directory::Directory;

@@ -37,12 +37,13 @@ use crate::{
         channel_service_server::ChannelServiceServer,
         connection_service_server::ConnectionServiceServer,
         gateway_service_server::GatewayServiceServer, publish_service_server::PublishServiceServer,
-        send_service_server::SendServiceServer,
+        send_service_server::SendServiceServer, will_service_server::WillServiceServer,
     },
     publish::Publishing,
     send::Sending,
     socket::Socket,
     watch::Watching,
+    will_service::Keeping,
 };
 
 /// A caller that is silent for so long is asked whether it lives.
@@ -197,6 +198,7 @@ fn router(
     let channels = Channels::new(config);
     let watching = Watching::new(bus.clone(), shutdown.clone());
     let looking = ChannelServiceServer::new(Looking::new(bus.clone(), channels.clone()));
+    let keeping = WillServiceServer::new(Keeping::new(bus.clone()));
     let publishing = Publishing::new(bus, channels.clone(), config.in_flight_batches, shutdown);
     let publishing = PublishServiceServer::new(publishing);
     let sending = SendServiceServer::new(Sending::new(gateways.clone()));
@@ -218,6 +220,7 @@ fn router(
         .add_service(looking.max_decoding_message_size(bytes))
         .add_service(issuing.max_decoding_message_size(bytes))
         .add_service(operating.max_decoding_message_size(bytes))
+        .add_service(keeping.max_decoding_message_size(bytes))
         .add_service(HealthServer::new(HealthService::from_health_reporter(
             health.clone(),
         )))
@@ -243,6 +246,7 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
         AuthServiceServer::<Issuing>::NAME,
         ChannelServiceServer::<Looking>::NAME,
         GatewayServiceServer::<Operating>::NAME,
+        WillServiceServer::<Keeping>::NAME,
     ];
     for service in services {
         health.set_service_status(service, status).await;

@@ -16,3 +16,4 @@ mod serving;
 mod streaming;
 mod tokens;
 mod watching;
+mod wills;

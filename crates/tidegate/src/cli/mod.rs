@@ -18,6 +18,7 @@ mod role;
 mod send;
 mod subscribe;
 mod token;
+mod wills;
 
 use clap::{ColorChoice, Parser, Subcommand};
 use tidegate::node::Role;
@@ -79,6 +80,8 @@ enum Command {
     Connections(connections::Args),
     /// See which gateways there are
     Gateways(gateways::Args),
+    /// See what sessions have left to be done when they are gone
+    Wills(wills::Args),
     /// Move a gateway's clients to others and end it
     Drain(gateways::DrainArgs),
     /// Check and show configurations
@@ -115,6 +118,7 @@ impl Cli {
             Command::Broadcast(args) => send::broadcast(args, json).await,
             Command::Connections(args) => connections::run(args, json).await,
             Command::Gateways(args) => gateways::run(args, json).await,
+            Command::Wills(args) => wills::run(args, json).await,
             Command::Drain(args) => gateways::drain(args, json).await,
             Command::Config(args) => config::run(&args, json),
         }
