@@ -6,6 +6,7 @@ mod fencing;
 mod outages;
 mod repeating;
 mod together;
+mod wills;
 
 use std::time::Duration;
 

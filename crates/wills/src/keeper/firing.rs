@@ -89,7 +89,6 @@ impl Keeper {
     /// Makes the will this control plane's to fire, or shows that it still is.
     async fn claim(&self, mut kept: Kept, mut loss: LostSession) -> Result<Kept, TakenOver> {
         loss.attempts += 1;
-        let attempts = loss.attempts;
         kept.will.state = Some(State::Firing(FiringWill {
             lost: Some(loss),
             keeper: self.name.clone(),
@@ -100,7 +99,7 @@ impl Keeper {
                 Ok(()) => return Ok(kept),
                 // Perhaps it is what was just written, and its answer was lost.
                 Err(BusError::Conflict) => match Kept::find(&*self.bus, &kept.key).await {
-                    Ok(Some(found)) if self.is_own(&found, attempts) => return Ok(found),
+                    Ok(Some(found)) if found.will == kept.will => return Ok(found),
                     Ok(_) => return Err(TakenOver),
                     Err(_) => {}
                 },
@@ -108,16 +107,6 @@ impl Keeper {
             }
             sleep(back_off(tries)).await;
             tries += 1;
-        }
-    }
-
-    fn is_own(&self, found: &Kept, attempts: u32) -> bool {
-        match &found.will.state {
-            Some(State::Firing(FiringWill { lost, keeper })) => {
-                let same = lost.as_ref().is_some_and(|lost| lost.attempts == attempts);
-                *keeper == self.name && same
-            }
-            _ => false,
         }
     }
 

@@ -160,7 +160,7 @@ fn broken(numbers: &[u64]) -> Option<(u64, u64)> {
 }
 
 /// Makes a gateway known to the balancer.
-fn enter(cluster: &Cluster, targets: &Targets, gateway: &str) {
+pub(super) fn enter(cluster: &Cluster, targets: &Targets, gateway: &str) {
     let process = cluster.process(gateway);
     targets.insert(
         gateway,
