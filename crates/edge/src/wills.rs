@@ -138,7 +138,10 @@ fn next_of(busy: &mut Busy, session: SessionId) -> Option<Order> {
 fn explain(error: &WillError) -> Failure {
     match error {
         WillError::Fired => failure(ErrorCode::WillFired, ""),
-        WillError::InProgress => failure(ErrorCode::InProgress, ""),
+        WillError::InProgress => Failure {
+            message: error.to_string(),
+            ..failure(ErrorCode::InProgress, "")
+        },
         // It was changed under our hands, again and again.
         WillError::Bus(BusError::Conflict) => failure(ErrorCode::Overloaded, ""),
         WillError::Bus(error) => failure(code_of(error), ""),

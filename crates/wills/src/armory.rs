@@ -53,7 +53,7 @@ pub struct NewWill {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum WillError {
     /// It is being fired now; how that ends is not known yet. Ask again soon.
-    #[error("the will is being fired")]
+    #[error("the will is being fired, and how that ends is not known yet")]
     InProgress,
     /// It was fired.
     #[error("the will was fired")]
