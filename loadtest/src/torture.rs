@@ -8,6 +8,7 @@
 mod check;
 mod commands;
 mod fleet;
+mod heir;
 mod places;
 mod publisher;
 mod record;
@@ -76,6 +77,9 @@ pub(crate) struct TortureArgs {
     /// Commands a second, all together.
     #[arg(long, default_value_t = 40.0)]
     commands: f64,
+    /// Clients that leave wills.
+    #[arg(long, default_value_t = 30)]
+    heirs: usize,
     /// A defect to put in, which the checker must find.
     #[arg(long, value_enum)]
     bug: Option<Bug>,
@@ -181,6 +185,7 @@ impl TortureArgs {
             subscriptions: self.subscriptions,
             requesters: self.requesters,
             commands: self.commands,
+            heirs: self.heirs,
             rate: self.rate,
             size: self.size,
             length,
@@ -247,6 +252,7 @@ subscribe = "anyone"
 
 [[route]]
 name = "pay.exact"
+redelivery = "worker_deduplicates"
 "#
     )
 }

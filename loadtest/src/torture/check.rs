@@ -10,6 +10,7 @@ mod live;
 mod log;
 #[cfg(test)]
 mod made_up;
+mod wills;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -54,6 +55,12 @@ pub(super) enum Rule {
     TwoOutcomes,
     /// An answer to a command was not true.
     Untrue,
+    /// A will was fired twice.
+    FiredTwice,
+    /// A client left, and its will was not fired.
+    NotFired,
+    /// A will was fired that was taken back, or whose client stayed.
+    FiredWrongly,
     /// A subscription did not get to the end in time, with everything back.
     NotSettled,
 }
@@ -84,6 +91,7 @@ pub(super) fn check(records: &Records) -> Findings {
         }
     }
     commands::check(&records.commands, &records.executions, &mut findings);
+    wills::check(&records.heirs, &records.executions, &mut findings);
     findings
 }
 
@@ -121,6 +129,9 @@ impl fmt::Display for Rule {
             Self::ExecutedTwice => "executed twice",
             Self::TwoOutcomes => "two outcomes",
             Self::Untrue => "untrue answer",
+            Self::FiredTwice => "will fired twice",
+            Self::NotFired => "will not fired",
+            Self::FiredWrongly => "will fired wrongly",
             Self::NotSettled => "not settled",
         })
     }

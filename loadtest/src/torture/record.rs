@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use client::{Gap, Verdict};
 
-use super::commands::{Command, Executions};
+use super::{
+    commands::{Command, Executions},
+    heir::Heir,
+};
 
 /// Names a publication: each is published by one publisher, as its so-manyeth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,6 +93,7 @@ pub(super) struct Records {
     pub(super) logs: Vec<Log>,
     pub(super) commands: Vec<Command>,
     pub(super) executions: Executions,
+    pub(super) heirs: Vec<Heir>,
 }
 
 // === impl PublicationId ===

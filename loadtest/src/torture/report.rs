@@ -34,6 +34,8 @@ pub(super) struct Report {
     verdicts: BTreeMap<String, u64>,
     gaps: BTreeMap<String, u64>,
     losses_told_with_reason: u64,
+    wills: u64,
+    fired: u64,
     commands: u64,
     executed: u64,
     /// How commands ended, or what was said last.
@@ -93,8 +95,10 @@ impl Report {
                 _ => None,
             })),
             losses_told_with_reason: findings.told,
+            wills: records.heirs.iter().filter(|heir| heir.is_armed).count() as u64,
+            fired: fired(&records),
             commands: records.commands.len() as u64,
-            executed: records.executions.len() as u64,
+            executed: records.executions.len() as u64 - fired(&records),
             outcomes: count(records.commands.iter().map(outcome_of)),
             worst_delay_ms: Delays::of(&records),
             settled_in_ms: settled_in.as_millis() as u64,
@@ -138,6 +142,8 @@ impl fmt::Display for Report {
         line("verdicts", &listed(&self.verdicts))?;
         line("gaps", &listed(&self.gaps))?;
         line("losses told, with reason", &self.losses_told_with_reason)?;
+        line("wills", &self.wills)?;
+        line("fired", &self.fired)?;
         line("commands", &self.commands)?;
         line("executed", &self.executed)?;
         line("outcomes", &listed(&self.outcomes))?;
@@ -188,6 +194,12 @@ impl Delays {
             max: at(1.0),
         }
     }
+}
+
+/// Executions that were wills.
+fn fired(records: &Records) -> u64 {
+    let keys = records.executions.keys();
+    keys.filter(|key| key.starts_with("will-")).count() as u64
 }
 
 fn outcome_of(command: &Command) -> String {

@@ -22,6 +22,7 @@ use tokio::{
 use super::{
     commands::{self, Command},
     fleet::{Fleet, Plan},
+    heir::{self, Fate, Heir},
     places::Places,
     publisher::Publisher,
     record::{ChannelInfo, Keeps, PublicationId, Published, Records, Subscribed},
@@ -58,6 +59,8 @@ pub(super) struct Setup {
     /// Clients that give commands, and how many those are a second, all together.
     pub(super) requesters: usize,
     pub(super) commands: f64,
+    /// Clients that leave wills.
+    pub(super) heirs: usize,
     /// Publications a second, all together.
     pub(super) rate: f64,
     /// Bytes of a payload.
@@ -133,10 +136,13 @@ impl Setup {
         }
         let publishers = self.begin_publishers(&shared);
         let requesters = self.begin_requesters(&shared);
+        let heirs = self.begin_heirs(&shared);
         let (problems, published, unsettled, settled_in) = self
             .torture(&fleet, &shared, &subscriptions, publishers)
             .await?;
         let commands = collect(requesters).await?;
+        let heirs = collect(heirs).await?;
+        all_fired(&heirs, &fleet).await?;
         sleep(REST).await;
         shared.subscribers_stop.send_replace(true);
         let mut records = Records {
@@ -146,6 +152,7 @@ impl Setup {
             logs: Vec::new(),
             commands,
             executions: commands::executions(&fleet.effects())?,
+            heirs,
         };
         ensure!(!records.subscriptions.is_empty(), "nobody was subscribed");
         records.logs = stored::read(&fleet.nats.urls(), &self.channels).await?;
@@ -207,6 +214,20 @@ impl Setup {
         requesters
     }
 
+    /// A third of them stays, one leaves and one takes its will back, spread over
+    /// the run.
+    fn begin_heirs(&self, shared: &Arc<Shared>) -> JoinSet<Result<Vec<Heir>>> {
+        let mut heirs = JoinSet::new();
+        for index in 0..self.heirs {
+            let fate = [Fate::Leaves, Fate::Stays, Fate::Disarms][index % 3];
+            let share = index as f64 / self.heirs as f64;
+            let number = self.clients + self.requesters + index;
+            let after = self.length.mul_f64(share);
+            heirs.spawn(heir::run(shared.clone(), number, fate, after));
+        }
+        heirs
+    }
+
     /// All faults, until the last is undone and the run's length is over. What
     /// can't be done or undone is a problem, and no reason to stop.
     async fn suffer(&self, fleet: &Fleet) -> Vec<String> {
@@ -241,6 +262,20 @@ fn begin_subscribers(
     subscribers
 }
 
+/// Waits, within a limit, until every will is fired that must be.
+async fn all_fired(heirs: &[Heir], fleet: &Fleet) -> Result<()> {
+    let until = Instant::now() + SETTLE;
+    loop {
+        let done = commands::executions(&fleet.effects())?;
+        let mut due = heirs.iter().filter(|heir| heir.must_fire());
+        let is_fired = |heir: &Heir| done.values().flatten().any(|one| one.token == heir.name);
+        if due.all(is_fired) || Instant::now() > until {
+            return Ok(());
+        }
+        sleep(LOOK * 10).await;
+    }
+}
+
 /// What each of them has written down.
 async fn collect<T: 'static>(mut actors: JoinSet<Result<Vec<T>>>) -> Result<Vec<T>> {
     let mut all = Vec::new();
@@ -254,7 +289,7 @@ async fn collect<T: 'static>(mut actors: JoinSet<Result<Vec<T>>>) -> Result<Vec<
 
 impl Shared {
     fn new(setup: &Setup, fleet: &Fleet, subscriptions: usize) -> Self {
-        let users = 0..setup.clients + setup.requesters;
+        let users = 0..setup.clients + setup.requesters + setup.heirs;
         let tokens = users.map(|number| fleet.tokens.token(&format!("user-{number}")));
         Self {
             name: format!("torture-{}", std::process::id()),
