@@ -7,7 +7,9 @@
 use std::{hint::black_box, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hub::{DeliveryPolicy, EncodedPublication, Hub, MemberId, OutboxLimits, Overflow};
+use hub::{
+    DeliveryPolicy, EncodedPublication, Hub, MemberId, OutboxLimits, Overflow, Source, Start,
+};
 use wire::{Channel, Subprotocol, client::Publication};
 
 const ALIAS: u32 = 1;
@@ -25,9 +27,15 @@ const GATHER_BYTES: usize = 16 * 1024;
 fn hub(listeners: u32) -> Hub {
     let mut hub = Hub::new(LIMITS);
     let channel = Channel::parse("bench.room", 255).expect("a valid name");
+    let source = Source {
+        alias: ALIAS,
+        policy: POLICY,
+        place: None,
+        torn: false,
+    };
     for member in (0..listeners).map(MemberId) {
         hub.join(member, Subprotocol::Protobuf);
-        hub.subscribe(member, &channel, ALIAS, POLICY)
+        hub.subscribe(member, &channel, source, Start::Now)
             .expect("a new listener");
     }
     hub

@@ -29,10 +29,11 @@ use std::{
 };
 
 use bus::{Bus, BusError, HistoryPage, HistoryRead, Pattern, Position, Sink, Subject, Subscribed};
-use hub::EncodedPublication;
+use hub::Place;
 use parking_lot::Mutex;
 use wire::{Channel, Epoch, Offset};
 
+pub(crate) use self::feed::encode;
 use self::{
     feed::Feed,
     interest::{Ask, Interest, Listening, Source},
@@ -57,16 +58,8 @@ pub(crate) struct Entry {
     pub(crate) epoch: Epoch,
     /// The publication before the first one that this shard will get.
     pub(crate) place: Place,
-}
-
-/// Where a publication stands in its channel: places grow as the channel flows,
-/// also when its log is lost and offsets begin anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    /// How often the log began anew since this gateway listens.
-    pub(crate) life: u32,
-    /// Zero: the channel keeps no log.
-    pub(crate) offset: u64,
+    /// Others may be missing between the two.
+    pub(crate) torn: bool,
 }
 
 /// What joining a channel gave.
@@ -322,27 +315,6 @@ fn settle(
         position.map_or_else(|| Epoch::new(""), |position| position.epoch)
     });
     fanout.settle(channel, feed, epoch);
-}
-
-// === impl Place ===
-
-impl Place {
-    pub(crate) fn of(publication: &EncodedPublication) -> Self {
-        Self {
-            life: publication.life(),
-            offset: publication.offset(),
-        }
-    }
-
-    /// The place of the message that the bus delivers after this one. It delivers
-    /// in order and once, so an offset that does not grow is of another log.
-    fn next(self, Offset(offset): Offset) -> Self {
-        let anew = offset != 0 && offset <= self.offset;
-        Self {
-            life: self.life + u32::from(anew),
-            offset,
-        }
-    }
 }
 
 #[cfg(test)]

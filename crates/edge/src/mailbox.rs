@@ -8,10 +8,10 @@
 use std::{io, mem, sync::Arc};
 
 use foldhash::{HashMap, HashMapExt};
-use hub::EncodedPublication;
+use hub::{EncodedPublication, Place};
 use parking_lot::Mutex;
 
-use crate::{fanout::Place, shard::Mail};
+use crate::shard::Mail;
 
 /// Publications that may wait for one shard. At 1 µs each to fan out to a few
 /// listeners this is some 60 ms of work.

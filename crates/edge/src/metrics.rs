@@ -23,6 +23,11 @@
 //! | `tidegate_edge_writes_total` | `shard` | writes to sockets; deliveries ÷ writes is the batching |
 //! | `tidegate_edge_deliveries_total` | `shard` | publications put into outboxes |
 //! | `tidegate_edge_dropped_total` | `shard`, `reason` | publications withheld: `slow_connection`, `gateway_overloaded` |
+//! | `tidegate_edge_recoveries_total` | `shard`, `verdict` | subscriptions from a position: `recovered`, `lost` |
+//! | `tidegate_edge_lagging_subscriptions` | `shard` | subscriptions that are behind, and fed from the log |
+//! | `tidegate_edge_catch_ups_total` | `shard` | live subscriptions that fell behind |
+//! | `tidegate_edge_log_reads_total` | `shard`, `result` | reads of logs for those who are behind: `page`, `gone`, `failed` |
+//! | `tidegate_edge_log_read_publications_total` | `shard` | publications in those pages |
 //! | `tidegate_edge_bus_gaps_total` | `shard` | gaps told to listeners because the bus lost publications of a channel |
 //! | `tidegate_edge_user_limit_closed_total` | | connections told to go because their user had too many |
 //! | `tidegate_edge_user_limit_failures_total` | | users whose connections could not be counted |
@@ -34,6 +39,8 @@
 //! | `tidegate_edge_route_requests_total` | `route`, `result` | requests by route: `ok`, `worker_error`, `no_worker`, `handler_gone`, `deadline_exceeded`, `unavailable`, `cancelled`, `unknown`; refused: `too_many`, `breaker_open` |
 //! | `tidegate_edge_route_in_flight` | `route` | requests that workers have not answered |
 //! | `tidegate_edge_route_breaker_open` | `route` | 1 while requests fail at once, or one probes |
+
+mod recovery;
 
 use std::collections::HashMap;
 
@@ -47,6 +54,7 @@ use wire::{
     gateway::command::Command,
 };
 
+use self::recovery::RecoveryCounters;
 use crate::front::{Outcome, Refusal};
 
 /// Counters of the front.
@@ -78,8 +86,6 @@ pub(crate) struct ShardCounters {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) writes: u64,
-    /// Gaps that the bus left in channels.
-    pub(crate) gaps: u64,
     /// Publications that did not fit into the shard's mailbox.
     pub(crate) lost: u64,
     /// Connections that took up an earlier session.
@@ -97,6 +103,7 @@ pub(crate) struct ShardCounters {
     reads_ok: u64,
     reads_failed: u64,
     closed: HashMap<CloseCause, u64>,
+    pub(crate) recovery: RecoveryCounters,
     handles: Handles,
 }
 
@@ -183,7 +190,6 @@ impl ShardCounters {
             bytes_in: 0,
             bytes_out: 0,
             writes: 0,
-            gaps: 0,
             lost: 0,
             resumed: 0,
             asked_to_move: 0,
@@ -195,6 +201,7 @@ impl ShardCounters {
             reads_ok: 0,
             reads_failed: 0,
             closed: HashMap::new(),
+            recovery: RecoveryCounters::new(&shard.to_string()),
             handles: Handles::new(shard),
         }
     }
@@ -247,7 +254,8 @@ impl ShardCounters {
         handles.deliveries.absolute(totals.delivered);
         handles.dropped_slow.absolute(totals.dropped);
         handles.dropped_overloaded.absolute(self.lost);
-        handles.gaps.absolute(self.gaps);
+        handles.gaps.absolute(totals.gaps);
+        self.recovery.publish(&totals);
         handles.requests_ok.absolute(self.requests_ok);
         handles.requests_failed.absolute(self.requests_failed);
         handles.reads_ok.absolute(self.reads_ok);

@@ -6,12 +6,29 @@ use smallvec::SmallVec;
 use wire::Channel;
 
 use crate::{
+    backlog::{Await, Backlog},
     chunk::Batch,
     member::{MemberId, Subscription},
+    place::Place,
     policy::DeliveryPolicy,
 };
 
-/// A channel with one listener at least.
+/// A channel as it comes to a shard.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// The channel's number, the same for all who listen and of no other channel
+    /// while anybody does.
+    pub alias: u32,
+    /// How its publications are delivered.
+    pub policy: DeliveryPolicy,
+    /// The publication before the first one that will come; absent: the channel
+    /// keeps no log.
+    pub place: Option<Place>,
+    /// Others may be missing between the two.
+    pub torn: bool,
+}
+
+/// A channel that one member at least subscribes to.
 #[derive(Debug)]
 pub(crate) struct ChannelEntry {
     pub(crate) name: Channel,
@@ -21,6 +38,8 @@ pub(crate) struct ChannelEntry {
     pub(crate) listeners: SmallVec<[MemberId; 4]>,
     /// What waits for the end of the turn.
     pub(crate) batch: Batch,
+    /// Absent: the channel keeps no log, and nobody is behind.
+    pub(crate) log: Option<Box<Backlog>>,
 }
 
 /// Finds channels by key, name and alias. Keys are small and used again.
@@ -29,6 +48,16 @@ pub(crate) struct ChannelTable {
     entries: Slab<ChannelEntry>,
     by_name: HashMap<Channel, u32>,
     by_alias: HashMap<u32, u32>,
+}
+
+// === impl ChannelEntry ===
+
+impl ChannelEntry {
+    /// How many subscribe to it.
+    pub(crate) fn count(&self) -> usize {
+        let behind = self.log.as_ref().map_or(0, |log| log.behind().len());
+        self.listeners.len() + behind
+    }
 }
 
 // === impl ChannelTable ===
@@ -54,6 +83,15 @@ impl ChannelTable {
         self.entries.get_mut(key as usize)
     }
 
+    pub(crate) fn log_mut(&mut self, key: u32) -> Option<&mut Backlog> {
+        self.get_mut(key)?.log.as_deref_mut()
+    }
+
+    pub(crate) fn logs_mut(&mut self) -> impl Iterator<Item = &mut Backlog> {
+        let entries = self.entries.iter_mut();
+        entries.filter_map(|(_, entry)| entry.log.as_deref_mut())
+    }
+
     pub(crate) fn by_name(&self, channel: &Channel) -> Option<u32> {
         self.by_name.get(channel).copied()
     }
@@ -63,13 +101,20 @@ impl ChannelTable {
     }
 
     /// Adds a channel that is not here yet.
-    pub(crate) fn insert(&mut self, channel: &Channel, alias: u32, policy: DeliveryPolicy) -> u32 {
+    pub(crate) fn insert(&mut self, channel: &Channel, source: Source) -> u32 {
+        let Source {
+            alias,
+            policy,
+            place,
+            torn,
+        } = source;
         let key = self.entries.insert(ChannelEntry {
             name: channel.clone(),
             alias,
-            policy,
+            policy: policy.without_log(place.is_none()),
             listeners: SmallVec::new(),
             batch: Batch::default(),
+            log: place.map(|place| Box::new(Backlog::new(place, torn))),
         }) as u32;
         self.by_name.insert(channel.clone(), key);
         let previous = self.by_alias.insert(alias, key);
@@ -81,23 +126,40 @@ impl ChannelTable {
     pub(crate) fn add_listener(&mut self, key: u32, member: MemberId) -> Subscription {
         let listeners = &mut self.entries[key as usize].listeners;
         listeners.push(member);
-        Subscription {
-            channel: key,
-            position: listeners.len() as u32 - 1,
-        }
+        Subscription::live(key, listeners.len() - 1)
     }
 
-    /// Removes the listener at `place`; returns who stands there instead.
-    pub(crate) fn remove_listener(&mut self, place: Subscription) -> Option<MemberId> {
-        let listeners = &mut self.entries[place.channel as usize].listeners;
-        listeners.swap_remove(place.position as usize);
-        listeners.get(place.position as usize).copied()
+    /// Adds a member that is behind; returns its place.
+    ///
+    /// # Panics
+    /// If the channel keeps no log.
+    pub(crate) fn add_behind(
+        &mut self,
+        key: u32,
+        member: MemberId,
+        cursor: u64,
+        awaits: Await,
+    ) -> Subscription {
+        let log = self.log_mut(key).expect("it is behind in a log");
+        Subscription::behind(key, log.add(member, cursor, awaits))
+    }
+
+    /// Removes who is at `place`; returns who stands there instead.
+    pub(crate) fn remove(&mut self, place: Subscription) -> Option<MemberId> {
+        let entry = &mut self.entries[place.channel as usize];
+        match &mut entry.log {
+            Some(log) if place.is_behind() => log.remove(place.index()),
+            _ => {
+                entry.listeners.swap_remove(place.index());
+                entry.listeners.get(place.index()).copied()
+            }
+        }
     }
 
     /// Forgets the channel if nobody listens any more; what waits in it is for
     /// nobody.
     pub(crate) fn remove_if_silent(&mut self, key: u32) -> Option<Channel> {
-        if !self.entries[key as usize].listeners.is_empty() {
+        if self.entries[key as usize].count() > 0 {
             return None;
         }
         let entry = self.entries.remove(key as usize);

@@ -11,7 +11,7 @@ use wire::{
 use crate::{
     frame::{Frame, FrameBuilder},
     gap,
-    policy::DeliveryPolicy,
+    policy::{DeliveryPolicy, Overflow},
     publication::EncodedPublication,
 };
 
@@ -26,6 +26,8 @@ pub(crate) const MAX_CHUNK_BYTES: usize = 16 * 1024;
 pub(crate) struct Batch {
     entries: Vec<Entry>,
     bytes: usize,
+    /// Offset of the publication before the first one.
+    after: u64,
 }
 
 /// A batch encoded for one subprotocol, ready to be written.
@@ -33,6 +35,7 @@ pub(crate) struct Batch {
 pub(crate) struct Chunk {
     /// What its receivers are told if it is let go.
     withheld: Gap,
+    after: u64,
     publications: u32,
     policy: DeliveryPolicy,
     frame: Frame,
@@ -63,12 +66,17 @@ impl Batch {
         self.entries.is_empty()
     }
 
-    /// Whether `publication` can be in the same chunk as what is here already.
-    pub(crate) fn has_room(&self, publication: &EncodedPublication) -> bool {
-        self.is_empty() || self.bytes + publication.encoded_len() <= MAX_CHUNK_BYTES
+    /// Whether `publication` can be in the same chunk as what is here already,
+    /// if that shall have no more than `bytes`.
+    pub(crate) fn has_room(&self, publication: &EncodedPublication, bytes: usize) -> bool {
+        self.is_empty() || self.bytes + publication.encoded_len() <= bytes
     }
 
-    pub(crate) fn push(&mut self, publication: Arc<EncodedPublication>) {
+    /// Adds a publication; `after` is the offset of the one before it.
+    pub(crate) fn push(&mut self, publication: Arc<EncodedPublication>, after: u64) {
+        if self.is_empty() {
+            self.after = after;
+        }
         self.bytes += publication.encoded_len();
         self.entries.push(Entry::Publication(publication));
     }
@@ -154,6 +162,16 @@ impl Chunk {
         self.publications
     }
 
+    /// Whether the channel's log can give it again.
+    pub(crate) fn can_come_again(&self) -> bool {
+        self.policy.overflow == Overflow::CatchUp && self.publications > 0
+    }
+
+    /// Offset of the publication before the first one.
+    pub(crate) fn after(&self) -> u64 {
+        self.after
+    }
+
     pub(crate) fn alias(&self) -> u32 {
         self.withheld.alias
     }
@@ -185,6 +203,7 @@ impl Chunks {
         by_subprotocol[subprotocol as usize].get_or_insert_with(|| {
             Rc::new(Chunk {
                 withheld: batch.withheld(*alias),
+                after: batch.after,
                 publications: batch.publications(),
                 policy: *policy,
                 frame: batch.frame(subprotocol),

@@ -35,6 +35,12 @@ pub struct Totals {
     pub channels: usize,
     /// Subscriptions of all members now.
     pub subscriptions: usize,
+    /// Those of them that are behind now.
+    pub lagging: usize,
+    /// Subscriptions that fell behind so far.
+    pub fallen: u64,
+    /// Gaps told to all listeners of a channel so far.
+    pub gaps: u64,
     /// Charged to all outboxes now: bytes of frames and [`crate::ITEM_OVERHEAD`]
     /// for each.
     pub queued_bytes: u64,

@@ -15,18 +15,25 @@ pub(crate) struct QueuedGap {
     gap: Gap,
     subprotocol: Subprotocol,
     frame: Frame,
+    /// Who continues from the log behind this offset is told it again.
+    again_behind: Option<u64>,
 }
 
 // === impl QueuedGap ===
 
 impl QueuedGap {
-    pub(crate) fn new(gap: Gap, subprotocol: Subprotocol) -> Self {
+    pub(crate) fn new(gap: Gap, subprotocol: Subprotocol, again_behind: Option<u64>) -> Self {
         let frame = Frame::of_event(subprotocol, &event(gap));
         Self {
             gap,
             subprotocol,
             frame,
+            again_behind,
         }
+    }
+
+    pub(crate) fn again_behind(&self) -> Option<u64> {
+        self.again_behind
     }
 
     pub(crate) fn alias(&self) -> u32 {
@@ -37,8 +44,10 @@ impl QueuedGap {
         &self.frame
     }
 
-    /// Takes in what was withheld right after it in the same channel.
-    pub(crate) fn absorb(&mut self, later: &Gap) {
+    /// Takes in what was withheld right after it in the same channel; `again`:
+    /// that is told again, too.
+    pub(crate) fn absorb(&mut self, later: &Gap, again: bool) {
+        self.again_behind = self.again_behind.filter(|_| again);
         absorb(&mut self.gap, later);
         self.frame = Frame::of_event(self.subprotocol, &event(self.gap));
     }
@@ -54,6 +63,11 @@ pub(crate) fn absorb(gap: &mut Gap, later: &Gap) {
     }
     gap.dropped += later.dropped;
     gap.conflated += later.conflated;
+    if later.from != 0 && later.from <= gap.to {
+        // The log began anew in between: the range is of the new one.
+        gap.from = 0;
+        gap.to = 0;
+    }
     if gap.from == 0 {
         gap.from = later.from;
     }

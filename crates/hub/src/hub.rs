@@ -5,23 +5,25 @@
 //! [`Hub::send`], subscriptions), [`Hub::fan_out`], write what
 //! [`Hub::next_dirty`] names, handle what [`Hub::next_fact`] tells.
 
-use std::{mem, rc::Rc, sync::Arc};
+use std::{collections::VecDeque, mem, rc::Rc, sync::Arc};
 
 use thiserror::Error;
 use wire::{
     Channel, Subprotocol,
-    client::{Gap, GapCause, ServerEvent},
+    client::{Gap, GapCause, ServerEvent, server_event::Event},
 };
 
 use crate::{
-    channel::ChannelTable,
-    chunk::Chunks,
+    channel::{ChannelEntry, ChannelTable, Source},
+    chunk::{Chunks, MAX_CHUNK_BYTES},
     fact::{Fact, Receipt, Totals},
     frame::Frame,
     member::{Member, MemberId, Members, Subscription},
     outbox::{Control, Outbox},
-    policy::{DeliveryPolicy, OutboxLimits},
+    place::Place,
+    policy::{BacklogLimits, OutboxLimits, Overflow},
     publication::EncodedPublication,
+    verdict::{Entrance, Start},
 };
 
 /// Who listens to what on one shard, and every connection's outbox.
@@ -32,12 +34,24 @@ use crate::{
 /// unsubscribed. Events sent to one member keep their order.
 #[derive(Debug)]
 pub struct Hub {
-    members: Members,
-    channels: ChannelTable,
+    pub(crate) members: Members,
+    pub(crate) channels: ChannelTable,
     /// Keys of channels whose batch may hold something. May name channels that
     /// are gone.
     waiting: Vec<u32>,
+    /// Keys of channels whose logs are to be read.
+    pub(crate) unread: VecDeque<u32>,
+    pub(crate) next_token: u64,
+    pub(crate) backlog: BacklogLimits,
+    /// Bytes taken in for those who are behind since it was last looked at.
+    pub(crate) kept: usize,
+    /// Subscriptions that fell behind so far.
+    pub(crate) fallen: u64,
+    /// Gaps told to all listeners of a channel so far.
+    gaps: u64,
     subscriptions: usize,
+    /// Those of them that are behind.
+    pub(crate) lagging: usize,
 }
 
 /// The member listens to the channel already.
@@ -59,11 +73,23 @@ pub struct Left {
 impl Hub {
     /// A hub without members, whose outboxes will have these limits.
     pub fn new(limits: OutboxLimits) -> Self {
+        Self::keeping(limits, BacklogLimits::default())
+    }
+
+    /// The same, which keeps so much of the channels' logs.
+    pub fn keeping(limits: OutboxLimits, backlog: BacklogLimits) -> Self {
         Self {
+            backlog,
             members: Members::new(limits),
             channels: ChannelTable::new(),
             waiting: Vec::new(),
+            unread: VecDeque::new(),
+            next_token: 0,
+            kept: 0,
+            fallen: 0,
+            gaps: 0,
             subscriptions: 0,
+            lagging: 0,
         }
     }
 
@@ -89,15 +115,13 @@ impl Hub {
         let Some(member) = self.members.get_mut(member) else {
             return Vec::new();
         };
-        mem::take(&mut member.subscriptions)
-            .iter()
-            .filter_map(|&place| self.detach(place))
-            .collect()
+        let places = member.silence();
+        let places = places.into_iter();
+        places.filter_map(|place| self.detach(place)).collect()
     }
 
-    /// Lets `member` have the channel's publications from here on. `alias` is
-    /// the channel's number, the same for all listeners and of no other channel
-    /// while there are any; `policy` counts with the first listener.
+    /// Lets `member` have the channel's publications from `start` on. `source`
+    /// counts with the first subscription to the channel.
     ///
     /// Time grows with the subscriptions of the member, not with the listeners.
     ///
@@ -110,9 +134,9 @@ impl Hub {
         &mut self,
         member: MemberId,
         channel: &Channel,
-        alias: u32,
-        policy: DeliveryPolicy,
-    ) -> Result<(), AlreadySubscribed> {
+        source: Source,
+        start: Start,
+    ) -> Result<Entrance, AlreadySubscribed> {
         let key = match self.channels.by_name(channel) {
             Some(key) if self.member(member).find(key).is_some() => return Err(AlreadySubscribed),
             Some(key) => {
@@ -120,38 +144,28 @@ impl Hub {
                 self.flush(key);
                 key
             }
-            None => self.channels.insert(channel, alias, policy),
+            None => self.channels.insert(channel, source),
         };
-        let place = self.channels.add_listener(key, member);
-        let listener = self
-            .members
-            .get_mut(member)
-            .expect("only members subscribe");
-        listener.subscriptions.push(place);
         self.subscriptions += 1;
-        Ok(())
+        Ok(self.enter(key, member, start))
     }
 
-    /// Ends a subscription; `None` if there was none. What was published before
-    /// is in the member's outbox when this returns, and nothing comes after.
+    /// Ends a subscription; `None` if there was none. If it is live, what was
+    /// published before is in the member's outbox when this returns. Nothing
+    /// comes after.
     pub fn unsubscribe(&mut self, member: MemberId, channel: &Channel) -> Option<Left> {
-        let (key, index) = self.find(member, channel)?;
+        let key = self.channels.by_name(channel)?;
         self.flush(key);
         let alias = self.channels.get(key)?.alias;
-        let place = self
-            .members
-            .get_mut(member)?
-            .subscriptions
-            .swap_remove(index);
-        Some(Left {
-            alias,
-            last: self.detach(place).is_some(),
-        })
+        let last = self.end(member, key)?;
+        Some(Left { alias, last })
     }
 
     /// Whether `member` listens to `channel`.
     pub fn is_subscribed(&self, member: MemberId, channel: &Channel) -> bool {
-        self.find(member, channel).is_some()
+        let key = self.channels.by_name(channel);
+        let member = self.members.get(member);
+        key.is_some_and(|key| member.is_some_and(|member| member.find(key).is_some()))
     }
 
     /// How many channels `member` listens to.
@@ -179,51 +193,86 @@ impl Hub {
             .channels
             .by_name(channel)
             .and_then(|key| self.channels.get(key));
-        entry.map_or(0, |entry| entry.listeners.len())
+        entry.map_or(0, ChannelEntry::count)
     }
 
     /// Takes in a publication, to be fanned out with others of its channel at
-    /// the end of the turn. Nothing happens if nobody listens.
+    /// the end of the turn. Nothing happens if nobody listens, or if it has been
+    /// here already. Where others are missing before it, those who listen are
+    /// told, or continue from the log.
     pub fn publish(&mut self, publication: &Arc<EncodedPublication>) {
         let Some(key) = self.channels.by_alias(publication.alias()) else {
             return;
         };
+        if !self.let_pass(key, publication) {
+            return;
+        }
         if self
             .channels
             .get(key)
-            .is_some_and(|entry| !entry.batch.has_room(publication))
+            .is_some_and(|entry| !entry.batch.has_room(publication, MAX_CHUNK_BYTES))
         {
             self.flush(key);
         }
+        let after = self.keep(key, publication);
         let Some(entry) = self.channels.get_mut(key) else {
             return;
         };
+        if entry.listeners.is_empty() {
+            return;
+        }
         if entry.batch.is_empty() {
             self.waiting.push(key);
         }
-        entry.batch.push(publication.clone());
+        entry.batch.push(publication.clone(), after);
     }
 
     /// Takes in that the gateway lost `dropped` publications of a channel after
-    /// those published so far. Every listener gets a `Gap` in their place; its
-    /// range is zero, as nobody knows it: the next publication's `previous`
-    /// tells where the gap ends.
-    pub fn gap(&mut self, alias: u32, dropped: u64, cause: GapCause) {
+    /// those published so far: those up to `to`, or nobody knows which. Every
+    /// listener gets a `Gap` in their place, whose range is zero: the next
+    /// publication's `previous` tells where it ends. If the channel is caught up
+    /// with, they continue from the log instead.
+    pub fn gap(&mut self, alias: u32, dropped: u64, cause: GapCause, to: Option<Place>) {
         let Some(key) = self.channels.by_alias(alias) else {
             return;
         };
+        let Some(here) = self.channels.log_mut(key).map(|log| log.place()) else {
+            return self.push_gap(key, dropped, cause);
+        };
+        match to {
+            Some(to) if to <= here => {}
+            Some(to) if to.life != here.life => self.begin_anew(key, to),
+            _ => {
+                self.lose(key, dropped, cause);
+                self.tear(key, to);
+            }
+        }
+    }
+
+    /// Lets the listeners know that publications are missing.
+    pub(crate) fn lose(&mut self, key: u32, dropped: u64, cause: GapCause) {
+        let overflow = self.channels.get(key).map(|entry| entry.policy.overflow);
+        match overflow {
+            Some(Overflow::CatchUp) => self.fall_all(key),
+            _ => self.push_gap(key, dropped, cause),
+        }
+    }
+
+    pub(crate) fn push_gap(&mut self, key: u32, dropped: u64, cause: GapCause) {
         let Some(entry) = self.channels.get_mut(key) else {
             return;
         };
         if entry.batch.is_empty() {
             self.waiting.push(key);
         }
-        entry.batch.push_gap(Gap {
-            alias,
+        let gap = Gap {
+            alias: entry.alias,
             dropped,
             cause: cause.into(),
             ..Default::default()
-        });
+        };
+        entry.batch.push_gap(gap);
+        self.gaps += 1;
     }
 
     /// Appends what waits in each channel to the outboxes of its listeners.
@@ -242,15 +291,30 @@ impl Hub {
         let Some(subprotocol) = self.members.get(member).map(|member| member.subprotocol) else {
             return;
         };
-        let frame = Frame::of_event(subprotocol, event);
-        self.queue(member, Rc::from(&*frame), receipt);
+        let alias = match &event.event {
+            Some(Event::Subscribed(subscribed)) => subscribed.alias,
+            Some(Event::Unsubscribed(unsubscribed)) => unsubscribed.alias,
+            _ => 0,
+        };
+        let frame = Rc::from(&*Frame::of_event(subprotocol, event));
+        let control = Control {
+            frame,
+            alias,
+            receipt,
+        };
+        self.queue(member, control);
     }
 
     /// Queues a whole WebSocket frame (ping, pong, close) for one member, under
     /// the same rule as [`Self::send`]. It must not be empty.
     pub fn send_frame(&mut self, member: MemberId, frame: Rc<[u8]>) {
         debug_assert!(!frame.is_empty(), "a frame has a header at least");
-        self.queue(member, frame, None);
+        let control = Control {
+            frame,
+            alias: 0,
+            receipt: None,
+        };
+        self.queue(member, control);
     }
 
     /// The next member for whom something was queued since it was last returned
@@ -296,6 +360,9 @@ impl Hub {
             members: self.members.len(),
             channels: self.channels.len(),
             subscriptions: self.subscriptions,
+            lagging: self.lagging,
+            fallen: self.fallen,
+            gaps: self.gaps,
             queued_bytes: ledger.bytes,
             queued_items: ledger.items,
             delivered: ledger.delivered,
@@ -310,18 +377,13 @@ impl Hub {
             .expect("the caller knows who joined and did not leave")
     }
 
-    /// The channel's key, and the index of the member's subscription to it.
-    fn find(&self, member: MemberId, channel: &Channel) -> Option<(u32, usize)> {
-        let key = self.channels.by_name(channel)?;
-        Some((key, self.members.get(member)?.find(key)?))
-    }
-
-    fn queue(&mut self, member: MemberId, frame: Rc<[u8]>, receipt: Option<Receipt>) {
-        self.members.queue(member, Control { frame, receipt });
+    fn queue(&mut self, member: MemberId, control: Control) {
+        self.members.queue(member, control);
+        self.settle();
     }
 
     /// Fans out what waits in one channel.
-    fn flush(&mut self, key: u32) {
+    pub(crate) fn flush(&mut self, key: u32) {
         let Some(entry) = self.channels.get_mut(key) else {
             return;
         };
@@ -333,17 +395,41 @@ impl Hub {
         for &listener in &entry.listeners {
             self.members.append(listener, &mut chunks);
         }
+        self.settle();
     }
 
-    /// Takes a listener out of its channel; returns the channel if it was the last.
+    /// Puts a member among the listeners.
+    pub(crate) fn listen(&mut self, key: u32, member: MemberId) {
+        let place = self.channels.add_listener(key, member);
+        let member = self.members.get_mut(member);
+        member.expect("only members subscribe").enlist(place);
+    }
+
+    /// Ends a subscription; whether it was the channel's last, or nothing if
+    /// there was none.
+    pub(crate) fn end(&mut self, member: MemberId, key: u32) -> Option<bool> {
+        let place = self.members.get_mut(member)?.delist(key)?;
+        Some(self.detach(place).is_some())
+    }
+
+    /// Takes a subscription out of its channel; returns the channel if it was the
+    /// last.
     fn detach(&mut self, place: Subscription) -> Option<Channel> {
         self.subscriptions -= 1;
-        if let Some(moved) = self.channels.remove_listener(place) {
-            self.members
-                .get_mut(moved)
-                .expect("listeners are members")
-                .moved(place);
+        self.unlist(place);
+        let silent = self.channels.remove_if_silent(place.channel);
+        if silent.is_some() {
+            self.unread.retain(|&key| key != place.channel);
         }
-        self.channels.remove_if_silent(place.channel)
+        silent
+    }
+
+    /// Takes a member out of the list it is in.
+    pub(crate) fn unlist(&mut self, place: Subscription) {
+        self.lagging -= usize::from(place.is_behind());
+        if let Some(moved) = self.channels.remove(place) {
+            let moved = self.members.get_mut(moved);
+            moved.expect("who subscribes is a member").enlist(place);
+        }
     }
 }

@@ -6,21 +6,32 @@
 //! It belongs to one thread, so what many outboxes share is counted without
 //! atomics.
 
+mod backlog;
 mod channel;
 mod chunk;
 mod fact;
+mod feeding;
 mod frame;
 mod gap;
 mod hub;
+mod log_read;
 mod member;
 mod outbox;
+mod place;
 mod policy;
 mod publication;
 mod queue;
+mod recovery;
+mod run;
+mod verdict;
 
+pub use channel::Source;
 pub use fact::{Fact, Receipt, Totals};
 pub use hub::{AlreadySubscribed, Hub, Left};
+pub use log_read::{LogPage, LogRead, ReadOutcome};
 pub use member::MemberId;
 pub use outbox::{ITEM_OVERHEAD, Outbox};
-pub use policy::{DeliveryPolicy, OutboxLimits, Overflow};
+pub use place::Place;
+pub use policy::{BacklogLimits, DeliveryPolicy, OutboxLimits, Overflow};
 pub use publication::EncodedPublication;
+pub use verdict::{Answer, Entrance, Start, Ticket, Verdict};

@@ -3,10 +3,10 @@
 use std::{collections::VecDeque, mem, rc::Rc};
 
 use smallvec::SmallVec;
-use wire::Subprotocol;
+use wire::{Subprotocol, client::Gap};
 
 use crate::{
-    chunk::Chunks,
+    chunk::{Chunk, Chunks, MAX_CHUNK_BYTES},
     fact::Fact,
     outbox::{Control, Item, Ledger, Outbox},
     policy::{Admission, OutboxLimits, admit},
@@ -27,15 +27,30 @@ pub(crate) struct Member {
     /// Stands in [`Intake::dirty`].
     dirty: bool,
     pub(crate) overflowed: bool,
+    /// Stands in [`Intake::hungry`].
+    hungry: bool,
+    /// How many of its subscriptions are behind.
+    lagging: u32,
 }
 
-/// A member's place among the listeners of a channel.
+/// A member's place among the listeners of a channel, or among those who are
+/// behind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subscription {
     /// The channel's key in the table.
     pub(crate) channel: u32,
-    /// Index among its listeners.
-    pub(crate) position: u32,
+    /// Index in the list; the highest bit tells in which.
+    position: u32,
+}
+
+/// A member that can't be given what a channel has for it, and continues from
+/// the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fallen {
+    pub(crate) member: MemberId,
+    pub(crate) alias: u32,
+    /// Offset of the last publication that it has, or will have been written.
+    pub(crate) cursor: u64,
 }
 
 /// All members, and what is to be done for them.
@@ -52,20 +67,44 @@ struct Intake {
     limits: OutboxLimits,
     /// May name members that left, or that were taken already.
     dirty: VecDeque<MemberId>,
+    /// Lagging members whose outboxes have room. As `dirty`.
+    hungry: VecDeque<MemberId>,
+    /// Not in the books of their channels yet.
+    fallen: Vec<Fallen>,
     facts: VecDeque<Fact>,
     ledger: Ledger,
 }
 
+/// Marks positions among those who are behind.
+const BEHIND: u32 = 1 << 31;
+
 // === impl Member ===
 
 impl Member {
-    /// Notes that the member stands elsewhere among the listeners of a channel.
-    pub(crate) fn moved(&mut self, to: Subscription) {
-        let subscriptions = self.subscriptions.iter_mut();
-        for subscription in subscriptions.filter(|subscription| subscription.channel == to.channel)
-        {
-            *subscription = to;
+    /// Notes where the member stands in a channel now.
+    pub(crate) fn enlist(&mut self, place: Subscription) {
+        self.lagging += u32::from(place.is_behind());
+        match self.find(place.channel) {
+            Some(index) => {
+                let before = mem::replace(&mut self.subscriptions[index], place);
+                self.lagging -= u32::from(before.is_behind());
+            }
+            None => self.subscriptions.push(place),
         }
+    }
+
+    /// Takes a subscription from it.
+    pub(crate) fn delist(&mut self, channel: u32) -> Option<Subscription> {
+        let index = self.find(channel)?;
+        let place = self.subscriptions.swap_remove(index);
+        self.lagging -= u32::from(place.is_behind());
+        Some(place)
+    }
+
+    /// Takes all subscriptions from it.
+    pub(crate) fn silence(&mut self) -> SmallVec<[Subscription; 3]> {
+        self.lagging = 0;
+        mem::take(&mut self.subscriptions)
     }
 
     /// Index of the subscription to a channel.
@@ -73,6 +112,39 @@ impl Member {
         self.subscriptions
             .iter()
             .position(|subscription| subscription.channel == channel)
+    }
+
+    /// The subscription to a channel.
+    pub(crate) fn subscription(&self, channel: u32) -> Option<Subscription> {
+        self.find(channel).map(|index| self.subscriptions[index])
+    }
+}
+
+// === impl Subscription ===
+
+impl Subscription {
+    /// Among the listeners.
+    pub(crate) fn live(channel: u32, index: usize) -> Self {
+        Self {
+            channel,
+            position: index as u32,
+        }
+    }
+
+    /// Among those who are behind.
+    pub(crate) fn behind(channel: u32, index: usize) -> Self {
+        Self {
+            channel,
+            position: index as u32 | BEHIND,
+        }
+    }
+
+    pub(crate) fn is_behind(self) -> bool {
+        self.position & BEHIND != 0
+    }
+
+    pub(crate) fn index(self) -> usize {
+        (self.position & !BEHIND) as usize
     }
 }
 
@@ -83,6 +155,8 @@ impl Members {
         let intake = Intake {
             limits: limits.bounded(),
             dirty: VecDeque::new(),
+            hungry: VecDeque::new(),
+            fallen: Vec::new(),
             facts: VecDeque::new(),
             ledger: Ledger::default(),
         };
@@ -112,6 +186,8 @@ impl Members {
             subprotocol,
             dirty: false,
             overflowed: false,
+            hungry: false,
+            lagging: 0,
         };
         assert!(
             self.slots[index].replace(member).is_none(),
@@ -173,6 +249,79 @@ impl Members {
             })
         };
         member.outbox.wrote(bytes, ledger, told);
+        if member.lagging > 0 {
+            self.intake.make_hungry(id, member);
+        }
+    }
+
+    /// Lets a lagging member be fed, if its outbox has room.
+    pub(crate) fn make_hungry(&mut self, id: MemberId) {
+        let slot = self.slots.get_mut(id.0 as usize);
+        if let Some(member) = slot.and_then(Option::as_mut) {
+            self.intake.make_hungry(id, member);
+        }
+    }
+
+    /// The next lagging member that is to be fed; longest waiting first.
+    pub(crate) fn next_hungry(&mut self) -> Option<MemberId> {
+        while let Some(id) = self.intake.hungry.pop_front() {
+            if let Some(member) = self.get_mut(id)
+                && mem::take(&mut member.hungry)
+                && !member.overflowed
+            {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    pub(crate) fn anybody_hungry(&self) -> bool {
+        !self.intake.hungry.is_empty()
+    }
+
+    /// Whether a lagging member's outbox has room for more of its backlog.
+    pub(crate) fn has_room(&self, id: MemberId) -> bool {
+        self.get(id)
+            .is_some_and(|member| self.intake.limits.leave_room(&member.outbox))
+    }
+
+    /// How many bytes a chunk for a lagging member should have.
+    pub(crate) fn portion(&self) -> usize {
+        MAX_CHUNK_BYTES.min(self.intake.limits.bytes / 4)
+    }
+
+    /// Appends a part of a channel's backlog to the outbox of one member; what
+    /// can never fit is reported by a gap. Returns its bytes, or nothing if it
+    /// does not fit now.
+    pub(crate) fn feed(&mut self, id: MemberId, chunks: &mut Chunks) -> Option<usize> {
+        let slot = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut);
+        let member = slot.expect("whoever leaves is behind no more");
+        let chunk = Rc::clone(chunks.of(member.subprotocol));
+        let bytes = chunk.frame().len();
+        self.intake.feed(id, member, chunk).then_some(bytes)
+    }
+
+    /// Tells a member what it will never be given of a channel. `again_behind`:
+    /// who continues behind this offset is told it again.
+    pub(crate) fn tell_gap(&mut self, id: MemberId, gap: Gap, again_behind: Option<u64>) {
+        let slot = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut);
+        let member = slot.expect("whoever leaves is behind no more");
+        let Member {
+            outbox,
+            subprotocol,
+            ..
+        } = member;
+        outbox.tell_gap(gap, again_behind, *subprotocol, &mut self.intake.ledger);
+        self.intake.make_dirty(id, member);
+    }
+
+    /// Who has fallen behind since this was last asked.
+    pub(crate) fn take_fallen(&mut self) -> Vec<Fallen> {
+        mem::take(&mut self.intake.fallen)
+    }
+
+    pub(crate) fn anybody_fell(&self) -> bool {
+        !self.intake.fallen.is_empty()
     }
 
     pub(crate) fn next_dirty(&mut self) -> Option<MemberId> {
@@ -202,16 +351,60 @@ impl Intake {
             subprotocol,
             ..
         } = member;
-        let admission = admit(outbox, item, *subprotocol, self.limits, &mut self.ledger);
+        let mut fell = |alias, cursor| {
+            self.fallen.push(Fallen {
+                member: id,
+                alias,
+                cursor,
+            })
+        };
+        let admission = admit(
+            outbox,
+            item,
+            *subprotocol,
+            self.limits,
+            &mut self.ledger,
+            &mut fell,
+        );
         if admission == Admission::Overflowed && !member.overflowed {
             member.overflowed = true;
             member.outbox.keep_controls(&mut self.ledger);
             self.ledger.overflowed += 1;
             self.facts.push_back(Fact::Overflowed { member: id });
         }
+        self.make_dirty(id, member);
+    }
+
+    fn feed(&mut self, id: MemberId, member: &mut Member, chunk: Rc<Chunk>) -> bool {
+        let item = Item::Publications(chunk);
+        if self.limits.admit(&member.outbox, &item) {
+            member.outbox.push(item, &mut self.ledger);
+        } else if self.limits.exclude(&item) {
+            let Item::Publications(chunk) = item else {
+                unreachable!("made above")
+            };
+            let subprotocol = member.subprotocol;
+            member
+                .outbox
+                .withhold(&chunk, subprotocol, &mut self.ledger);
+        } else {
+            return false;
+        }
+        self.make_dirty(id, member);
+        true
+    }
+
+    fn make_dirty(&mut self, id: MemberId, member: &mut Member) {
         if !member.dirty {
             member.dirty = true;
             self.dirty.push_back(id);
+        }
+    }
+
+    fn make_hungry(&mut self, id: MemberId, member: &mut Member) {
+        if !member.hungry && self.limits.leave_room(&member.outbox) {
+            member.hungry = true;
+            self.hungry.push_back(id);
         }
     }
 }

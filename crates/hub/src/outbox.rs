@@ -6,7 +6,7 @@
 use std::{io::IoSlice, mem, rc::Rc};
 
 use smallvec::SmallVec;
-use wire::Subprotocol;
+use wire::{Subprotocol, client::Gap};
 
 use crate::{chunk::Chunk, fact::Receipt, gap::QueuedGap, policy::is_droppable, queue::Queue};
 
@@ -39,6 +39,8 @@ pub(crate) enum Item {
 #[derive(Debug)]
 pub(crate) struct Control {
     pub(crate) frame: Rc<[u8]>,
+    /// The channel whose subscription it begins or ends; zero: none.
+    pub(crate) alias: u32,
     pub(crate) receipt: Option<Receipt>,
 }
 
@@ -172,11 +174,12 @@ impl Outbox {
         };
         let chunk = chunk.clone();
         ledger.dropped += u64::from(chunk.publications());
-        if self.widen_gap(index, &chunk, ledger) {
+        if self.widen_gap(index, &chunk, false, ledger) {
             self.take(index, ledger);
             return true;
         }
-        let gap = Item::Gap(Box::new(QueuedGap::new(*chunk.withheld(), subprotocol)));
+        let gap = QueuedGap::new(*chunk.withheld(), subprotocol, None);
+        let gap = Item::Gap(Box::new(gap));
         self.charge(gap.charge(), ledger);
         let slot = self.items.get_mut(index).expect("just found");
         let dropped = mem::replace(slot, gap);
@@ -184,7 +187,8 @@ impl Outbox {
         true
     }
 
-    /// Reports by a gap at the end that `chunk` does not come.
+    /// Reports by a gap at the end that `chunk` does not come. If it is caught up
+    /// with, the gap comes again with it.
     pub(crate) fn withhold(
         &mut self,
         chunk: &Chunk,
@@ -192,12 +196,51 @@ impl Outbox {
         ledger: &mut Ledger,
     ) {
         ledger.dropped += u64::from(chunk.publications());
-        if !self.widen_gap(self.items(), chunk, ledger) {
-            self.push(
-                Item::Gap(Box::new(QueuedGap::new(*chunk.withheld(), subprotocol))),
-                ledger,
-            );
+        let again_behind = chunk.can_come_again().then_some(chunk.after());
+        if !self.widen_gap(self.items(), chunk, again_behind.is_some(), ledger) {
+            let gap = QueuedGap::new(*chunk.withheld(), subprotocol, again_behind);
+            self.push(Item::Gap(Box::new(gap)), ledger);
         }
+    }
+
+    /// Reports `gap` at the end.
+    pub(crate) fn tell_gap(
+        &mut self,
+        gap: Gap,
+        again_behind: Option<u64>,
+        subprotocol: Subprotocol,
+        ledger: &mut Ledger,
+    ) {
+        let gap = QueuedGap::new(gap, subprotocol, again_behind);
+        self.push(Item::Gap(Box::new(gap)), ledger);
+    }
+
+    /// Takes back the newest publications that a log can give again, or a gap that
+    /// is found again, unless something behind it is about the same subscription;
+    /// returns the channel, and the offset of the publication before it.
+    pub(crate) fn take_back(&mut self, ledger: &mut Ledger) -> Option<(u32, u64)> {
+        let mut settled = SmallVec::<[u32; 8]>::new();
+        for index in (self.untouched()..self.items()).rev() {
+            let alias = match self.items.get(index)? {
+                Item::Publications(chunk) => chunk.alias(),
+                Item::Gap(gap) => gap.alias(),
+                Item::Control(control) => control.alias,
+            };
+            if settled.contains(&alias) {
+                continue;
+            }
+            let behind = match self.items.get(index)? {
+                Item::Publications(chunk) => chunk.can_come_again().then_some(chunk.after()),
+                Item::Gap(gap) => gap.again_behind(),
+                Item::Control(_) => None,
+            };
+            if let Some(behind) = behind {
+                self.take(index, ledger);
+                return Some((alias, behind));
+            }
+            settled.push(alias);
+        }
+        None
     }
 
     /// Lets go of everything but controls and what is partly written.
@@ -231,12 +274,12 @@ impl Outbox {
     /// Adds `chunk` to the last gap of its channel before `end`, if nothing lies
     /// between that the gap must not be told before: publications of the same
     /// channel, or an event, which may end or begin the subscription.
-    fn widen_gap(&mut self, end: usize, chunk: &Chunk, ledger: &mut Ledger) -> bool {
+    fn widen_gap(&mut self, end: usize, chunk: &Chunk, again: bool, ledger: &mut Ledger) -> bool {
         for index in (self.untouched()..end).rev() {
             match self.items.get_mut(index).expect("index is below the end") {
                 Item::Gap(gap) if gap.alias() == chunk.alias() => {
                     let before = gap.frame().len();
-                    gap.absorb(chunk.withheld());
+                    gap.absorb(chunk.withheld(), again);
                     let after = gap.frame().len();
                     self.charge(after, ledger);
                     self.discharge(before, ledger);

@@ -14,6 +14,10 @@ pub enum Overflow {
     /// The oldest publications in its outbox are let go and it is told so by a
     /// `Gap` in their place.
     DropOldest,
+    /// Nothing: what does not fit is not queued, and once the outbox has drained
+    /// it continues from the channel's log. Needs a log; without one it is as
+    /// `DropOldest`.
+    CatchUp,
     /// It is disconnected.
     Disconnect,
 }
@@ -37,6 +41,23 @@ pub struct OutboxLimits {
     pub items: usize,
 }
 
+/// How much of the channels' logs a hub keeps for those who are behind; what it
+/// does not keep is read from the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BacklogLimits {
+    /// The last publications of one channel that passed.
+    pub ring_publications: usize,
+    /// Their bytes.
+    pub ring_bytes: usize,
+    /// Publications in one read of a log, at most. Four pages of a channel are
+    /// kept.
+    pub page_publications: usize,
+    /// Their bytes.
+    pub page_bytes: usize,
+    /// All of it together, in bytes.
+    pub total_bytes: usize,
+}
+
 /// What became of something that was to be queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
@@ -44,6 +65,8 @@ pub(crate) enum Admission {
     Queued,
     /// The outbox is full; a gap in it reports the loss.
     Withheld,
+    /// The outbox is full; the channel's log will give it later.
+    Postponed,
     /// The outbox is full and this may not be lost.
     Overflowed,
 }
@@ -51,17 +74,32 @@ pub(crate) enum Admission {
 /// Largest byte limit: sums of charges stay well inside of 32 bits.
 const MAX_LIMIT_BYTES: usize = 2 << 30;
 
-/// Queues `item` if it fits, or makes it fit by letting go of older publications
-/// whose policy allows it, whatever `item` is: a busy channel must not cost the
-/// connection its answers.
+/// Queues `item` if it fits, or makes it fit by letting go of publications whose
+/// policy allows it, whatever `item` is: a busy channel must not cost the
+/// connection its answers. Only a channel that is caught up with costs nobody
+/// anything: it waits.
+///
+/// `fell` is called with a channel's alias and the offset of the last publication
+/// that is written or queued, when what comes after it must be taken from the log.
 pub(crate) fn admit(
     outbox: &mut Outbox,
     item: Item,
     subprotocol: Subprotocol,
     limits: OutboxLimits,
     ledger: &mut Ledger,
+    fell: &mut dyn FnMut(u32, u64),
 ) -> Admission {
-    if fits(outbox, &item, limits) || make_room(outbox, &item, subprotocol, limits, ledger) {
+    if limits.admit(outbox, &item) {
+        outbox.push(item, ledger);
+        return Admission::Queued;
+    }
+    if let Item::Publications(chunk) = &item
+        && chunk.can_come_again()
+    {
+        fell(chunk.alias(), chunk.after());
+        return Admission::Postponed;
+    }
+    if make_room(outbox, &item, subprotocol, limits, ledger, fell) {
         outbox.push(item, ledger);
         return Admission::Queued;
     }
@@ -77,13 +115,9 @@ pub(crate) fn admit(
 /// Whether the chunk's policy allows to let it go.
 pub(crate) fn is_droppable(chunk: &Chunk) -> bool {
     match chunk.policy().overflow {
-        Overflow::DropOldest => true,
+        Overflow::DropOldest | Overflow::CatchUp => true,
         Overflow::Disconnect => false,
     }
-}
-
-fn fits(outbox: &Outbox, item: &Item, limits: OutboxLimits) -> bool {
-    outbox.bytes() + item.charge() <= limits.bytes && outbox.items() < limits.items
 }
 
 #[cold]
@@ -93,17 +127,51 @@ fn make_room(
     subprotocol: Subprotocol,
     limits: OutboxLimits,
     ledger: &mut Ledger,
+    fell: &mut dyn FnMut(u32, u64),
 ) -> bool {
     // What can never fit shall not cost what is queued already.
-    if item.charge() > limits.bytes {
+    if limits.exclude(item) {
         return false;
     }
-    while !fits(outbox, item, limits) {
-        if !outbox.drop_oldest(subprotocol, ledger) {
+    while !limits.admit(outbox, item) {
+        // What comes again first: nobody loses it.
+        if let Some((alias, cursor)) = outbox.take_back(ledger) {
+            fell(alias, cursor);
+        } else if !outbox.drop_oldest(subprotocol, ledger) {
             return false;
         }
     }
     true
+}
+
+// === impl DeliveryPolicy ===
+
+impl DeliveryPolicy {
+    /// The same for a channel without a log, if it is one.
+    pub(crate) fn without_log(self, without: bool) -> Self {
+        match self.overflow {
+            Overflow::CatchUp if without => Self {
+                overflow: Overflow::DropOldest,
+            },
+            Overflow::CatchUp | Overflow::DropOldest | Overflow::Disconnect => self,
+        }
+    }
+}
+
+// === impl BacklogLimits ===
+
+impl Default for BacklogLimits {
+    /// Some tenths of a second of a busy channel, and pages that the bus gives in
+    /// some milliseconds.
+    fn default() -> Self {
+        Self {
+            ring_publications: 256,
+            ring_bytes: 256 << 10,
+            page_publications: 256,
+            page_bytes: 512 << 10,
+            total_bytes: 16 << 20,
+        }
+    }
 }
 
 // === impl OutboxLimits ===
@@ -114,5 +182,21 @@ impl OutboxLimits {
             bytes: self.bytes.min(MAX_LIMIT_BYTES),
             ..self
         }
+    }
+
+    /// Whether `item` fits now.
+    pub(crate) fn admit(&self, outbox: &Outbox, item: &Item) -> bool {
+        outbox.bytes() + item.charge() <= self.bytes && outbox.items() < self.items
+    }
+
+    /// Whether `item` does not fit even into an empty outbox.
+    pub(crate) fn exclude(&self, item: &Item) -> bool {
+        item.charge() > self.bytes || self.items == 0
+    }
+
+    /// Whether a connection that is behind is given more: half of its outbox is
+    /// left to live publications and answers.
+    pub(crate) fn leave_room(&self, outbox: &Outbox) -> bool {
+        outbox.is_empty() || outbox.bytes() < self.bytes / 2 && outbox.items() < self.items / 2
     }
 }

@@ -212,6 +212,9 @@ pub enum Overflow {
     /// The oldest are withheld, and the client is told by a Gap.
     #[default]
     DropOldest,
+    /// None are withheld: what does not fit is read from the log when the
+    /// connection has caught up so far. Needs `history`.
+    CatchUp,
     /// The connection is closed with `slow_consumer`.
     Disconnect,
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bus::{Message, Sink};
-use hub::EncodedPublication;
+use hub::{EncodedPublication, Place};
 use parking_lot::Mutex;
-use wire::{Channel, Epoch, client::Publication};
+use wire::{Channel, Epoch, Offset, client::Publication};
 
-use super::{Entry, MAX_SHARDS, Place};
+use super::{Entry, MAX_SHARDS};
 use crate::{mailbox::Mailbox, shard::Mail};
 
 /// A set of shard numbers.
@@ -26,6 +26,8 @@ pub(super) struct Feed {
 struct FeedState {
     shards: ShardSet,
     place: Place,
+    /// Others may be missing behind it.
+    torn: bool,
     /// Publications up to this offset are on their way although shards were
     /// told that they start behind it; they are thrown away. Zero: none are.
     stale: u64,
@@ -84,7 +86,7 @@ impl Feed {
     pub(super) fn add(&self, shard: usize, epoch: Epoch) -> Entry {
         let mut state = self.state.lock();
         state.shards.insert(shard);
-        self.entry(epoch, state.place)
+        self.entry(epoch, &state)
     }
 
     /// Like [`Self::add`], for a shard that is told by mail: before the first
@@ -94,7 +96,7 @@ impl Feed {
         state.shards.insert(shard);
         self.mailboxes[shard].push(Mail::Joined {
             channel: channel.clone(),
-            entry: Ok(self.entry(epoch, state.place)),
+            entry: Ok(self.entry(epoch, &state)),
         });
     }
 
@@ -102,17 +104,18 @@ impl Feed {
         self.state.lock().shards.remove(shard);
     }
 
-    /// What a shard that enters at `place` is told. `epoch` is of the log's
+    /// What a shard that enters now is told. `epoch` is of the log's
     /// first life; nobody has told us that of a later one.
-    fn entry(&self, epoch: Epoch, place: Place) -> Entry {
-        let epoch = match place.life {
+    fn entry(&self, epoch: Epoch, state: &FeedState) -> Entry {
+        let epoch = match state.place.life {
             0 => epoch,
             _ => Epoch::new(""),
         };
         Entry {
             alias: self.alias,
             epoch,
-            place,
+            place: state.place,
+            torn: state.torn,
         }
     }
 }
@@ -125,21 +128,14 @@ impl Sink for Feed {
                 return;
             }
             state.stale = 0;
-            state.place = state.place.next(message.offset);
+            state.torn = false;
+            state.place = next(state.place, message.offset);
             (state.shards, state.place.life)
         };
         if shards.is_empty() {
             return;
         }
-        let publication = Publication {
-            alias: self.alias,
-            offset: message.offset.0,
-            previous: message.previous.0,
-            key: message.key.to_string(),
-            payload: message.payload.clone(),
-            published_at_us: message.published_at_us,
-        };
-        let publication = Arc::new(EncodedPublication::new(&publication).of_life(life));
+        let publication = Arc::new(encode(message, self.alias, life));
         for shard in shards.iter() {
             self.mailboxes[shard].publish(&publication);
         }
@@ -150,6 +146,7 @@ impl Sink for Feed {
             let mut state = self.state.lock();
             // What was on its way may be what is lost, with the log itself.
             state.stale = 0;
+            state.torn = true;
             state.shards
         };
         let alias = self.alias;
@@ -157,4 +154,27 @@ impl Sink for Feed {
             self.mailboxes[shard].push(Mail::Missing { alias, dropped });
         }
     }
+}
+
+/// The place of the message that the bus delivers after the one at `place`. It
+/// delivers in order and once, so an offset that does not grow is of another log.
+fn next(place: Place, Offset(offset): Offset) -> Place {
+    let anew = offset != 0 && offset <= place.offset;
+    Place {
+        life: place.life + u32::from(anew),
+        offset,
+    }
+}
+
+/// A message of the bus as clients get it.
+pub(crate) fn encode(message: &Message, alias: u32, life: u32) -> EncodedPublication {
+    let publication = Publication {
+        alias,
+        offset: message.offset.0,
+        previous: message.previous.0,
+        key: message.key.to_string(),
+        payload: message.payload.clone(),
+        published_at_us: message.published_at_us,
+    };
+    EncodedPublication::new(&publication).of_life(life)
 }

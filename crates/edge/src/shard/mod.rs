@@ -23,6 +23,7 @@ mod perform;
 mod post;
 mod query;
 mod receive;
+mod recovery;
 mod registration;
 mod repeatable;
 mod scan;
@@ -40,7 +41,7 @@ use slab::Slab;
 
 use self::{
     channels::Channels, connection::Connection, deliveries::Deliveries, directory::Directory,
-    leaving::Stage, scan::Scanner,
+    leaving::Stage, recovery::LogReads, scan::Scanner,
 };
 pub(crate) use self::{
     mail::{Adopted, ConnectionKey, Credential, Greeted, Mail},
@@ -73,6 +74,8 @@ pub(crate) struct Shard {
     unread: Vec<usize>,
     scanner: Scanner,
     stage: Stage,
+    /// Those who are behind can be given more.
+    feeding: bool,
     core: Core,
 }
 
@@ -85,6 +88,7 @@ struct Core {
     /// Where what leaves with one write is put together.
     outgoing: Vec<u8>,
     channels: Channels,
+    log_reads: LogReads,
     directory: Directory,
     deliveries: Deliveries,
     actions: Actions,
@@ -125,6 +129,7 @@ impl Seat {
             hub: Hub::new(config.outbox),
             outgoing: Vec::new(),
             channels: Channels::default(),
+            log_reads: LogReads::default(),
             directory: Directory::default(),
             deliveries: Deliveries::default(),
             actions: Actions::default(),
@@ -144,6 +149,7 @@ impl Seat {
             unread: Vec::new(),
             scanner: Scanner::default(),
             stage: Stage::Serving,
+            feeding: false,
             core,
         }
     }
@@ -162,6 +168,7 @@ impl Shard {
             self.take_mail();
             self.scan();
             self.core.hub.fan_out();
+            self.catch_up();
             self.flush();
         }
         self.abandon_all();
@@ -170,7 +177,7 @@ impl Shard {
 
     /// Sleeps until there is something to do.
     fn wait(&mut self, events: &mut Events) {
-        let busy = !self.unread.is_empty() || !self.mailbox().may_sleep();
+        let busy = self.feeding || !self.unread.is_empty() || !self.mailbox().may_sleep();
         let timeout = if busy {
             Duration::ZERO
         } else {

@@ -37,7 +37,7 @@ impl Core {
     }
 
     /// Lets the connection in now, or when the channel flows.
-    fn listen(
+    pub(super) fn listen(
         &mut self,
         slot: usize,
         connection: &mut Connection,
@@ -55,47 +55,11 @@ impl Core {
         let asking = !self.degraded;
         match self.gateway.fanout.join(self.index, &channel, asking) {
             Join::Active(entry) => {
-                self.channels.insert_live(channel.clone(), &entry);
+                self.channels.insert_live(channel.clone(), entry);
                 self.enter(slot, connection, &channel, waiting);
             }
             Join::Pending => self.channels.begin(channel, waiting),
             Join::Refused => self.refuse_subscribe(connection, &channel, waiting.id),
-        }
-    }
-
-    /// Makes the connection a listener of a live channel and tells it so,
-    /// before any publication.
-    pub(super) fn enter(
-        &mut self,
-        slot: usize,
-        connection: &mut Connection,
-        channel: &Channel,
-        waiting: Waiting,
-    ) {
-        let Some(Local::Live(live)) = self.channels.get_mut(channel) else {
-            // Somebody who entered before left again, as the last one.
-            return self.listen(slot, connection, channel.clone(), waiting);
-        };
-        let Some(policy) = self.gateway.config.policies.of(channel) else {
-            return;
-        };
-        let Phase::Established(session) = &mut connection.phase else {
-            return;
-        };
-        let id = waiting.id;
-        let alias = live.alias;
-        match self
-            .hub
-            .subscribe(member(slot), channel, alias, policy.delivery)
-        {
-            Ok(()) => {
-                let (verdict, position) = live.entrance(waiting.since.as_ref());
-                session.subscribed(id, channel, verdict, position, alias, &mut self.actions);
-            }
-            Err(_) => {
-                let code = ErrorCode::AlreadySubscribed;
-                session.subscribe_failed(id, channel, code, &mut self.actions);
-            }
         }
     }
 

@@ -18,6 +18,9 @@ impl Shard {
             return;
         }
         self.core.degraded = !up;
+        if up {
+            self.core.retry_reads(true);
+        }
         let notice = match up {
             true => session::recovered(),
             false => session::degraded(),

@@ -1,10 +1,9 @@
 //! What other threads have for the shard.
 
-use std::{mem, sync::Arc};
+use std::mem;
 
 use bus::{BusError, Published, Reply};
 use bytes::Bytes;
-use hub::EncodedPublication;
 use session::{Actions, Established};
 use wire::{
     Channel,
@@ -13,15 +12,12 @@ use wire::{
 };
 
 use super::{
-    Core, Shard,
-    channels::{Local, Passage, Waiting},
+    Shard,
+    channels::{Local, Waiting},
     connection::{Connection, Phase},
     mail::{ConnectionKey, Mail},
 };
-use crate::{
-    fanout::{Entry, Place},
-    mailbox::Lost,
-};
+use crate::{fanout::Entry, mailbox::Lost};
 
 impl Shard {
     /// Takes everything that waits in the mailbox.
@@ -46,13 +42,9 @@ impl Shard {
         }
         for (alias, Lost { dropped, to }) in inbox.lost.drain(..) {
             self.core.counters.lost += dropped;
-            // Who subscribes next starts behind them, and is not told that
-            // nothing was missed.
-            if self.core.channels.tear(alias, Some(to)) {
-                self.core
-                    .hub
-                    .gap(alias, dropped, GapCause::GatewayOverloaded);
-            }
+            self.core
+                .hub
+                .gap(alias, dropped, GapCause::GatewayOverloaded, Some(to));
         }
         // Kept for its capacity.
         self.inbox = inbox;
@@ -60,12 +52,11 @@ impl Shard {
 
     fn handle_mail(&mut self, mail: Mail) {
         match mail {
-            Mail::Publication(publication) => self.pass_on(&publication),
+            Mail::Publication(publication) => self.core.hub.publish(&publication),
             Mail::Missing { alias, dropped } => {
-                if self.core.channels.tear(alias, None) {
-                    self.core.lose(alias, dropped);
-                }
+                self.core.hub.gap(alias, dropped, GapCause::Bus, None);
             }
+            Mail::LogRead(ended) => self.end_read(*ended),
             Mail::BusIs { up } => self.bus_is(up),
             Mail::Replied {
                 connection,
@@ -95,17 +86,6 @@ impl Shard {
             Mail::Migrate { until } => self.migrate(until),
             Mail::End { spread } => self.close_all(spread),
         }
-    }
-
-    fn pass_on(&mut self, publication: &Arc<EncodedPublication>) {
-        let (alias, place) = (publication.alias(), Place::of(publication));
-        let core = &mut self.core;
-        match core.channels.pass(alias, place, publication.previous()) {
-            Passage::Stopped => return,
-            Passage::BehindGap => core.lose(alias, 0),
-            Passage::Free => {}
-        }
-        core.hub.publish(publication);
     }
 
     /// The connection with this key, if it still lives.
@@ -196,7 +176,7 @@ impl Shard {
                 for waiting in self
                     .core
                     .channels
-                    .activate(channel, &entry)
+                    .activate(channel, entry)
                     .unwrap_or_default()
                 {
                     self.enter(channel, waiting);
@@ -229,14 +209,6 @@ impl Shard {
             core.enter(slot, connection, channel, waiting);
             self.perform(slot);
         }
-    }
-}
-
-impl Core {
-    /// Tells the listeners that the bus lost publications.
-    fn lose(&mut self, alias: u32, dropped: u64) {
-        self.counters.gaps += 1;
-        self.hub.gap(alias, dropped, GapCause::Bus);
     }
 }
 

@@ -55,6 +55,7 @@ impl Shard {
             return;
         }
         self.core.deliveries.expire();
+        self.core.retry_reads(false);
         self.send_away();
         self.scanner.scanned = now;
         self.scanner.ticks += passed;

@@ -40,6 +40,9 @@ impl Shard {
             return;
         };
         if std::mem::take(&mut connection.flow.blocked) {
+            // What it was sent was taken: a client that is slow is not silent,
+            // and our ping may wait behind much that it has yet to read.
+            connection.heard = self.core.clock.now();
             self.transmit(slot);
         }
     }

@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use bus::{
-    Bus, BusState, Done, Entry, Handler, HistoryPage, HistoryRead, Log, MemoryBus, Message,
-    Outgoing, Pattern, Published, Put, Remove, Reply, Request, RequestToken, Revision, Service,
-    Sink, Subject, Subscribed, SubscriptionToken, Table, TableSpec,
+    Bus, BusError, BusState, Done, Entry, Handler, HistoryPage, HistoryRead, Log, MemoryBus,
+    Message, Outgoing, Pattern, Published, Put, Remove, Reply, Request, RequestToken, Revision,
+    Service, Sink, Subject, Subscribed, SubscriptionToken, Table, TableSpec,
 };
 use parking_lot::Mutex;
 use testkit::within;
@@ -22,6 +22,8 @@ pub(crate) struct FaultyBus {
     sinks: Mutex<Vec<(Pattern, Arc<dyn Sink>)>>,
     /// Publications, subscriptions and requests that reached it.
     asked: AtomicUsize,
+    /// Reads of logs that reached it.
+    read: AtomicUsize,
     /// Reads of logs that wait for the test; absent: none has to.
     held: Mutex<Option<Vec<HeldRead>>>,
     holding: watch::Sender<usize>,
@@ -38,6 +40,7 @@ impl FaultyBus {
             state: watch::Sender::new(BusState::Up),
             sinks: Mutex::default(),
             asked: AtomicUsize::new(0),
+            read: AtomicUsize::new(0),
             held: Mutex::default(),
             holding: watch::Sender::new(0),
         })
@@ -53,6 +56,10 @@ impl FaultyBus {
 
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn read(&self) -> usize {
+        self.read.load(Ordering::SeqCst)
     }
 
     /// Tells who listens to the channel that messages may be missing.
@@ -84,6 +91,14 @@ impl FaultyBus {
         let enough = holding.wait_for(|holding| *holding >= count);
         let enough = within("reads to hold", enough).await;
         drop(enough.expect("the bus lives"));
+    }
+
+    /// Fails them; the following go through.
+    pub(crate) fn fail_reads(&self) {
+        let held = self.held.lock().take();
+        for (_, done) in held.unwrap_or_default() {
+            done(Err(BusError::Unavailable));
+        }
     }
 
     /// Lets them go, and the following.
@@ -158,6 +173,7 @@ impl Bus for FaultyBus {
     }
 
     fn history(&self, read: HistoryRead, done: Done<HistoryPage>) {
+        self.read.fetch_add(1, Ordering::SeqCst);
         match &mut *self.held.lock() {
             Some(held) => {
                 held.push((read, done));

@@ -13,6 +13,7 @@ mod limits;
 mod moving;
 mod outages;
 mod protocol;
+mod recovery;
 mod registering;
 mod regressions;
 mod repeating;

@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use hub::{AlreadySubscribed, Fact, Hub, Left, MemberId, Totals};
+use hub::{AlreadySubscribed, Fact, Hub, Left, MemberId, Start, Totals};
 use wire::{
     Subprotocol,
     client::{GapCause, server_event::Event},
 };
 
-use crate::support::{DROP_OLDEST, Got, ROOMY, channel, got, hub, pong, publication, read};
+use crate::support::{DROP_OLDEST, Got, ROOMY, channel, got, hub, pong, publication, read, source};
 
 const ALICE: MemberId = MemberId(0);
 const BOB: MemberId = MemberId(1);
@@ -23,7 +23,8 @@ fn publications_of_one_turn_leave_as_one_message_in_either_subprotocol() {
     let room = channel("room.1");
     for (member, subprotocol) in [ALICE, BOB].into_iter().zip(Subprotocol::ALL) {
         hub.join(member, subprotocol);
-        hub.subscribe(member, &room, 1, DROP_OLDEST).expect("new");
+        hub.subscribe(member, &room, source(1, DROP_OLDEST), Start::Now)
+            .expect("new");
     }
     for offset in 1..=3 {
         hub.publish(&publication(1, offset, 10));
@@ -45,7 +46,7 @@ fn publications_of_one_turn_leave_as_one_message_in_either_subprotocol() {
 #[test]
 fn a_message_of_publications_is_bounded() {
     let mut hub = hub(ROOMY, 1);
-    hub.subscribe(ALICE, &channel("room"), 1, DROP_OLDEST)
+    hub.subscribe(ALICE, &channel("room"), source(1, DROP_OLDEST), Start::Now)
         .expect("new");
     for (offset, bytes) in (1..).zip([6_000, 6_000, 6_000, 50_000, 10]) {
         hub.publish(&publication(1, offset, bytes));
@@ -62,9 +63,11 @@ fn a_message_of_publications_is_bounded() {
 fn a_new_listener_gets_nothing_older_than_its_subscription() {
     let mut hub = hub(ROOMY, 2);
     let room = channel("room");
-    hub.subscribe(ALICE, &room, 1, DROP_OLDEST).expect("new");
+    hub.subscribe(ALICE, &room, source(1, DROP_OLDEST), Start::Now)
+        .expect("new");
     hub.publish(&publication(1, 1, 10));
-    hub.subscribe(BOB, &room, 1, DROP_OLDEST).expect("new");
+    hub.subscribe(BOB, &room, source(1, DROP_OLDEST), Start::Now)
+        .expect("new");
     hub.publish(&publication(1, 2, 10));
     hub.fan_out();
     assert_eq!(got(&mut hub, 0), [Got::Offset(1), Got::Offset(2)]);
@@ -75,8 +78,10 @@ fn a_new_listener_gets_nothing_older_than_its_subscription() {
 fn publications_before_an_unsubscription_come_before_its_answer() {
     let mut hub = hub(ROOMY, 2);
     let room = channel("room");
-    hub.subscribe(ALICE, &room, 1, DROP_OLDEST).expect("new");
-    hub.subscribe(BOB, &room, 1, DROP_OLDEST).expect("new");
+    hub.subscribe(ALICE, &room, source(1, DROP_OLDEST), Start::Now)
+        .expect("new");
+    hub.subscribe(BOB, &room, source(1, DROP_OLDEST), Start::Now)
+        .expect("new");
     hub.publish(&publication(1, 1, 10));
     assert_eq!(
         hub.unsubscribe(ALICE, &room),
@@ -103,13 +108,16 @@ fn publications_before_an_unsubscription_come_before_its_answer() {
 fn who_listens_is_known() {
     let mut hub = hub(ROOMY, 2);
     let (red, blue) = (channel("red"), channel("blue"));
-    hub.subscribe(ALICE, &red, 1, DROP_OLDEST).expect("new");
+    hub.subscribe(ALICE, &red, source(1, DROP_OLDEST), Start::Now)
+        .expect("new");
     assert_eq!(
-        hub.subscribe(ALICE, &red, 1, DROP_OLDEST),
+        hub.subscribe(ALICE, &red, source(1, DROP_OLDEST), Start::Now),
         Err(AlreadySubscribed)
     );
-    hub.subscribe(ALICE, &blue, 2, DROP_OLDEST).expect("new");
-    hub.subscribe(BOB, &blue, 2, DROP_OLDEST).expect("new");
+    hub.subscribe(ALICE, &blue, source(2, DROP_OLDEST), Start::Now)
+        .expect("new");
+    hub.subscribe(BOB, &blue, source(2, DROP_OLDEST), Start::Now)
+        .expect("new");
     assert_eq!((hub.listeners(&red), hub.listeners(&blue)), (1, 2));
     assert!(hub.is_subscribed(BOB, &blue) && !hub.is_subscribed(BOB, &red));
     assert_eq!(hub.channels_of(ALICE).collect::<Vec<_>>(), [&red, &blue]);
@@ -125,13 +133,13 @@ fn who_listens_is_known() {
 #[test]
 fn what_the_gateway_lost_is_told_in_its_place() {
     let mut hub = hub(ROOMY, 1);
-    hub.subscribe(ALICE, &channel("room"), 1, DROP_OLDEST)
+    hub.subscribe(ALICE, &channel("room"), source(1, DROP_OLDEST), Start::Now)
         .expect("new");
     hub.publish(&publication(1, 1, 10));
-    hub.gap(1, 4, GapCause::GatewayOverloaded);
-    hub.gap(1, 5, GapCause::GatewayOverloaded);
+    hub.gap(1, 4, GapCause::GatewayOverloaded, None);
+    hub.gap(1, 5, GapCause::GatewayOverloaded, None);
     hub.publish(&publication(1, 11, 10));
-    hub.gap(2, 1, GapCause::GatewayOverloaded);
+    hub.gap(2, 1, GapCause::GatewayOverloaded, None);
     hub.fan_out();
     assert_eq!(
         got(&mut hub, 0),
@@ -142,9 +150,9 @@ fn what_the_gateway_lost_is_told_in_its_place() {
 #[test]
 fn each_member_with_something_new_is_named_once() {
     let mut hub = hub(ROOMY, 3);
-    hub.subscribe(ALICE, &channel("room"), 1, DROP_OLDEST)
+    hub.subscribe(ALICE, &channel("room"), source(1, DROP_OLDEST), Start::Now)
         .expect("new");
-    hub.subscribe(BOB, &channel("room"), 1, DROP_OLDEST)
+    hub.subscribe(BOB, &channel("room"), source(1, DROP_OLDEST), Start::Now)
         .expect("new");
     hub.send(BOB, &pong(1), None);
     hub.publish(&publication(1, 1, 10));

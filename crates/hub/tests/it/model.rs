@@ -4,14 +4,14 @@
 
 use std::{collections::BTreeSet, mem};
 
-use hub::{Fact, Hub, MemberId, OutboxLimits};
+use hub::{Fact, Hub, MemberId, OutboxLimits, Start};
 use proptest::prelude::*;
 use wire::{
     Channel, Subprotocol,
     client::{Gap, GapCause, ServerEvent, Subscribed, Unsubscribed, server_event::Event},
 };
 
-use crate::support::{DISCONNECT, DROP_OLDEST, ROOMY, channel, decode, pong, publication};
+use crate::support::{DISCONNECT, DROP_OLDEST, ROOMY, channel, decode, pong, publication, source};
 
 const MEMBERS: u32 = 4;
 /// Aliases 1 and 2 drop the oldest, alias 3 disconnects.
@@ -213,7 +213,8 @@ impl Model {
             Operation::Unsubscribe(member, alias) => self.unsubscribe(member, alias),
             Operation::Publish(alias, bytes) => self.publish(alias, bytes),
             Operation::Lose(alias, dropped) => {
-                self.hub.gap(alias, dropped, GapCause::GatewayOverloaded);
+                self.hub
+                    .gap(alias, dropped, GapCause::GatewayOverloaded, None);
                 self.offsets[alias as usize] += dropped;
                 (0..dropped).for_each(|_| self.say_to_listeners(alias, Said::Lost(alias)));
             }
@@ -266,9 +267,12 @@ impl Model {
         } else {
             DROP_OLDEST
         };
-        let outcome = self
-            .hub
-            .subscribe(MemberId(member), &room(alias), alias, policy);
+        let outcome = self.hub.subscribe(
+            MemberId(member),
+            &room(alias),
+            source(alias, policy),
+            Start::Now,
+        );
         assert_eq!(outcome.is_ok(), connection.subscribed.insert(alias));
         if outcome.is_ok() {
             let event = Event::Subscribed(Subscribed {

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use hub::{DeliveryPolicy, Fact, Hub, ITEM_OVERHEAD, MemberId, OutboxLimits};
+use hub::{DeliveryPolicy, Fact, Hub, ITEM_OVERHEAD, MemberId, OutboxLimits, Start};
 use wire::client::GapCause;
 
-use crate::support::{DISCONNECT, DROP_OLDEST, Got, channel, got, hub, pong, publication};
+use crate::support::{DISCONNECT, DROP_OLDEST, Got, channel, got, hub, pong, publication, source};
 
 const ALICE: MemberId = MemberId(0);
 const FOUR: OutboxLimits = OutboxLimits {
@@ -17,8 +17,13 @@ const FOUR: OutboxLimits = OutboxLimits {
 fn alice(limits: OutboxLimits, policies: [DeliveryPolicy; 2]) -> Hub {
     let mut hub = hub(limits, 1);
     for (alias, policy) in (1..).zip(policies) {
-        hub.subscribe(ALICE, &channel(&format!("room.{alias}")), alias, policy)
-            .expect("new");
+        hub.subscribe(
+            ALICE,
+            &channel(&format!("room.{alias}")),
+            source(alias, policy),
+            Start::Now,
+        )
+        .expect("new");
     }
     hub
 }
@@ -140,7 +145,7 @@ fn answers_make_room_among_publications() {
 fn a_lost_range_within_dropped_publications_is_counted() {
     let mut hub = alice(FOUR, [DROP_OLDEST; 2]);
     hub.publish(&publication(1, 1, 10));
-    hub.gap(1, 3, GapCause::Bus);
+    hub.gap(1, 3, GapCause::Bus, None);
     hub.fan_out();
     publish(&mut hub, 1, 5..=8, 10);
     let expected = [
@@ -192,8 +197,13 @@ fn answers_that_do_not_fit_overflow_the_member() {
 fn a_slow_member_costs_others_nothing() {
     let mut hub = alice(FOUR, [DROP_OLDEST; 2]);
     hub.join(MemberId(1), wire::Subprotocol::Protobuf);
-    hub.subscribe(MemberId(1), &channel("room.1"), 1, DROP_OLDEST)
-        .expect("new");
+    hub.subscribe(
+        MemberId(1),
+        &channel("room.1"),
+        source(1, DROP_OLDEST),
+        Start::Now,
+    )
+    .expect("new");
     for offset in 1..=20 {
         publish(&mut hub, 1, [offset], 10);
         assert_eq!(got(&mut hub, 1), [Got::Offset(offset)]);

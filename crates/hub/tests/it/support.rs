@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hub::{DeliveryPolicy, EncodedPublication, Hub, MemberId, OutboxLimits, Overflow};
+use hub::{DeliveryPolicy, EncodedPublication, Hub, MemberId, OutboxLimits, Overflow, Source};
 use prost::Message;
 use wire::{
     Channel, Subprotocol,
@@ -17,6 +17,9 @@ pub(crate) const DROP_OLDEST: DeliveryPolicy = DeliveryPolicy {
 pub(crate) const DISCONNECT: DeliveryPolicy = DeliveryPolicy {
     overflow: Overflow::Disconnect,
 };
+pub(crate) const CATCH_UP: DeliveryPolicy = DeliveryPolicy {
+    overflow: Overflow::CatchUp,
+};
 pub(crate) const ROOMY: OutboxLimits = OutboxLimits {
     bytes: 1 << 30,
     items: 1 << 20,
@@ -24,6 +27,16 @@ pub(crate) const ROOMY: OutboxLimits = OutboxLimits {
 
 pub(crate) fn channel(name: &str) -> Channel {
     Channel::parse(name, 255).expect("a valid name")
+}
+
+/// A channel without a log.
+pub(crate) fn source(alias: u32, policy: DeliveryPolicy) -> Source {
+    Source {
+        alias,
+        policy,
+        place: None,
+        torn: false,
+    }
 }
 
 /// The publication at `offset`, the one before it being at `offset - 1`.

@@ -208,6 +208,7 @@ impl NamespaceConfig {
     fn policy(&self) -> NamespacePolicy {
         let overflow = match self.overflow {
             Overflow::DropOldest => hub::Overflow::DropOldest,
+            Overflow::CatchUp => hub::Overflow::CatchUp,
             Overflow::Disconnect => hub::Overflow::Disconnect,
         };
         NamespacePolicy {

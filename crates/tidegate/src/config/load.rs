@@ -102,6 +102,18 @@ mod tests {
     }
 
     #[test]
+    fn only_a_namespace_with_history_can_be_caught_up_with() {
+        let text = "[[namespace]]\nname = \"a\"\noverflow = \"catch_up\"\n";
+        let error = parse(text).expect_err("there is no history");
+        assert!(
+            error.to_string().contains("namespace.a.overflow"),
+            "{error}"
+        );
+        let history = "history = { messages = 10, age = \"1m\" }\n";
+        parse(&format!("{text}{history}")).expect("there is");
+    }
+
+    #[test]
     fn a_namespace_may_not_stand_twice_whatever_its_case() {
         for other in ["a", "A"] {
             let text = format!("[[namespace]]\nname = \"a\"\n[[namespace]]\nname = \"{other}\"\n");

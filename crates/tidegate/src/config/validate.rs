@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use bus::Subject;
 use wire::{Channel, GatewayId, MAX_CHANNEL_BYTES};
 
-use super::{Config, ConfigError, GatewayConfig, NamespaceConfig, RouteConfig};
+use super::{Config, ConfigError, GatewayConfig, NamespaceConfig, Overflow, RouteConfig};
 
 /// Checks what the types leave open.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -89,6 +89,10 @@ fn namespace(entry: &NamespaceConfig, names: &mut HashSet<String>) -> Result<(),
         Some(history) if history.messages == 0 || history.age.is_zero() => nonsense(
             &format!("{key}.history"),
             "keeps nothing; leave it out instead",
+        ),
+        None if entry.overflow == Overflow::CatchUp => nonsense(
+            &format!("{key}.overflow"),
+            "catch_up needs history to catch up from",
         ),
         _ => Ok(()),
     }
