@@ -70,7 +70,10 @@ pub struct Accepted {
 pub struct SubscribeOptions {
     /// At most so many publications per second and key; zero: all of them.
     pub max_per_second: u32,
-    /// Deliver the latest publication (of each key) at once.
+    /// Deliver the latest publication of each key (of those without a key the
+    /// newest one) at once, as far as the channel's log has it, marked by
+    /// [`Publication::is_snapshot`](crate::Publication::is_snapshot); and again
+    /// where what was missed can't be recovered.
     pub latest: bool,
 }
 

@@ -36,7 +36,8 @@ pub enum SubscriptionEvent {
     /// Publications are missing here.
     Gap(Gap),
     /// The connection was replaced and the channel subscribed again. Comes before
-    /// anything that the new connection brings.
+    /// anything that the new connection brings. With `Lost` it may also be the very
+    /// first: the latest state that was asked for is too large to be given.
     Resubscribed {
         /// What became of the publications in between. `Fresh` where the channel
         /// keeps no log: those are lost.

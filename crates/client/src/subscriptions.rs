@@ -89,7 +89,8 @@ impl Subscriptions {
             return Some(Agreed::AsWell);
         }
         let is_again = std::mem::replace(&mut entry.established, true);
-        if is_again {
+        // Lost at first: the state that was asked for can't be had.
+        if is_again || verdict == proto::Verdict::Lost {
             let verdict = verdict.into();
             entry
                 .queue

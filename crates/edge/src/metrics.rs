@@ -23,7 +23,7 @@
 //! | `tidegate_edge_writes_total` | `shard` | writes to sockets; deliveries ÷ writes is the batching |
 //! | `tidegate_edge_deliveries_total` | `shard` | publications put into outboxes |
 //! | `tidegate_edge_dropped_total` | `shard`, `reason` | publications withheld: `slow_connection`, `gateway_overloaded` |
-//! | `tidegate_edge_recoveries_total` | `shard`, `verdict` | subscriptions from a position: `recovered`, `lost` |
+//! | `tidegate_edge_recoveries_total` | `shard`, `verdict` | subscriptions from a position: `recovered`, `resnapshot`, `lost` |
 //! | `tidegate_edge_lagging_subscriptions` | `shard` | subscriptions that are behind, and fed from the log |
 //! | `tidegate_edge_catch_ups_total` | `shard` | live subscriptions that fell behind |
 //! | `tidegate_edge_log_reads_total` | `shard`, `result` | reads of logs for those who are behind: `page`, `gone`, `failed` |

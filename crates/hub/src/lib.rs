@@ -23,6 +23,7 @@ mod publication;
 mod queue;
 mod recovery;
 mod run;
+mod snapshot;
 mod verdict;
 
 pub use channel::Source;
@@ -34,4 +35,5 @@ pub use outbox::{ITEM_OVERHEAD, Outbox};
 pub use place::Place;
 pub use policy::{BacklogLimits, DeliveryPolicy, OutboxLimits, Overflow};
 pub use publication::EncodedPublication;
+pub use snapshot::frames;
 pub use verdict::{Answer, Entrance, Start, Ticket, Verdict};

@@ -1,6 +1,6 @@
 //! What subscribers see on one connection.
 
-use client::{Error, ErrorCode, GapCause, SubscriptionEvent};
+use client::{Error, ErrorCode, GapCause, SubscribeOptions, SubscriptionEvent};
 use futures_util::StreamExt;
 use wire::client::{
     Gap, GapCause as WireGapCause, Limits, Subscribed, Unsubscribed, Verdict, client_event,
@@ -197,4 +197,21 @@ async fn the_gateway_may_end_a_subscription() {
     };
     assert_eq!(code, ErrorCode::PermissionDenied);
     assert!(ticks.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_state_that_can_not_be_given_is_told() {
+    let (_gateway, mut connection, client) = connected(Limits::default()).await;
+    let options = SubscribeOptions {
+        latest: true,
+        ..SubscribeOptions::default()
+    };
+    let (subscription, ()) = tokio::join!(client.subscribe_with("market.a", options), async {
+        connection.agree(Verdict::Lost, 5).await;
+    });
+    let told = next(&mut subscription.expect("agreed")).await;
+    let SubscriptionEvent::Resubscribed { verdict } = told else {
+        panic!("unexpected {told:?}");
+    };
+    assert_eq!(verdict, client::Verdict::Lost);
 }

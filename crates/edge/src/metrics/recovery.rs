@@ -8,6 +8,7 @@ use wire::client::Verdict;
 pub(crate) struct RecoveryCounters {
     recovered: u64,
     lost: u64,
+    given_state: u64,
     pages: u64,
     publications: u64,
     gone: u64,
@@ -20,6 +21,7 @@ struct Handles {
     catch_ups: Counter,
     recovered: Counter,
     lost: Counter,
+    given_state: Counter,
     pages: Counter,
     publications: Counter,
     gone: Counter,
@@ -38,6 +40,7 @@ impl RecoveryCounters {
             catch_ups: counter!("tidegate_edge_catch_ups_total", "shard" => label()),
             recovered: verdicts("recovered"),
             lost: verdicts("lost"),
+            given_state: verdicts("resnapshot"),
             pages: reads("page"),
             publications: counter!("tidegate_edge_log_read_publications_total", "shard" => label()),
             gone: reads("gone"),
@@ -46,6 +49,7 @@ impl RecoveryCounters {
         Self {
             recovered: 0,
             lost: 0,
+            given_state: 0,
             pages: 0,
             publications: 0,
             gone: 0,
@@ -59,6 +63,7 @@ impl RecoveryCounters {
         match verdict {
             Verdict::Recovered => self.recovered += 1,
             Verdict::Lost => self.lost += 1,
+            Verdict::Resnapshot => self.given_state += 1,
             _ => {}
         }
     }
@@ -81,6 +86,7 @@ impl RecoveryCounters {
         handles.catch_ups.absolute(totals.fallen);
         handles.recovered.absolute(self.recovered);
         handles.lost.absolute(self.lost);
+        handles.given_state.absolute(self.given_state);
         handles.pages.absolute(self.pages);
         handles.publications.absolute(self.publications);
         handles.gone.absolute(self.gone);

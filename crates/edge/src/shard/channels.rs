@@ -14,6 +14,18 @@ pub(crate) struct Waiting {
     pub(crate) connection: ConnectionKey,
     pub(crate) id: u32,
     pub(crate) since: Option<Position>,
+    pub(crate) latest: Latest,
+}
+
+/// Whether a subscriber gets the channel's latest state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Latest {
+    /// It did not ask for it.
+    Unwanted,
+    /// It does, unless it can go on from where it was.
+    Wanted,
+    /// It asked for it, and has to be told that it can't be had.
+    Impossible,
 }
 
 /// What the shard knows of a channel.
@@ -90,20 +102,20 @@ impl Live {
         self.entry.alias
     }
 
+    /// Where the channel was when it was joined; absent: it keeps no log.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let Entry { place, epoch, .. } = &self.entry;
+        let keeps_log = !epoch.as_str().is_empty() || *place != Place::default();
+        keeps_log.then_some(*place)
+    }
+
     /// What the hub has to know of it.
     pub(crate) fn source(&self, policy: hub::DeliveryPolicy) -> Source {
-        let Entry {
-            alias,
-            place,
-            epoch,
-            torn,
-        } = &self.entry;
-        let keeps_log = !epoch.as_str().is_empty() || *place != Place::default();
         Source {
-            alias: *alias,
+            alias: self.entry.alias,
             policy,
-            place: keeps_log.then_some(*place),
-            torn: *torn,
+            place: self.place(),
+            torn: self.entry.torn,
         }
     }
 

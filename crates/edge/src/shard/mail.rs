@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hub::EncodedPublication;
 use wire::{Channel, Subprotocol, client::Failure};
 
-use super::{history::Awaited, recovery::EndedRead};
+use super::{history::Awaited, latest::StateRead, recovery::EndedRead};
 use crate::{
     command::Query,
     fanout::Entry,
@@ -56,6 +56,8 @@ pub(crate) enum Mail {
         id: u32,
         outcome: Result<(), Failure>,
     },
+    /// A log was read for those who want a channel's state, or can't be.
+    State(Box<StateRead>),
     /// A log was read for those who are behind, or can't be.
     LogRead(Box<EndedRead>),
     /// The control plane wants something.

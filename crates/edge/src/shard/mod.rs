@@ -15,6 +15,7 @@ mod connection;
 mod deliveries;
 mod directory;
 mod history;
+mod latest;
 mod leaving;
 mod mail;
 mod operations;
@@ -41,7 +42,7 @@ use slab::Slab;
 
 use self::{
     channels::Channels, connection::Connection, deliveries::Deliveries, directory::Directory,
-    leaving::Stage, recovery::LogReads, scan::Scanner,
+    latest::States, leaving::Stage, recovery::LogReads, scan::Scanner,
 };
 pub(crate) use self::{
     mail::{Adopted, ConnectionKey, Credential, Greeted, Mail},
@@ -89,6 +90,7 @@ struct Core {
     outgoing: Vec<u8>,
     channels: Channels,
     log_reads: LogReads,
+    states: States,
     directory: Directory,
     deliveries: Deliveries,
     actions: Actions,
@@ -130,6 +132,7 @@ impl Seat {
             outgoing: Vec::new(),
             channels: Channels::default(),
             log_reads: LogReads::default(),
+            states: States::default(),
             directory: Directory::default(),
             deliveries: Deliveries::default(),
             actions: Actions::default(),

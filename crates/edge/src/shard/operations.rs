@@ -6,7 +6,7 @@ use bus::{Outgoing, Request, RequestContext, Subject};
 use session::Action;
 use wire::{
     Channel,
-    client::{ErrorCode, Failure, Position},
+    client::{ErrorCode, Failure},
     failure,
 };
 
@@ -20,22 +20,6 @@ use super::{
 use crate::{fanout::Join, trace};
 
 impl Core {
-    pub(super) fn subscribe(
-        &mut self,
-        slot: usize,
-        connection: &mut Connection,
-        id: u32,
-        channel: Channel,
-        since: Option<Position>,
-    ) {
-        let waiting = Waiting {
-            connection: connection.key(slot),
-            id,
-            since,
-        };
-        self.listen(slot, connection, channel, waiting);
-    }
-
     /// Lets the connection in now, or when the channel flows.
     pub(super) fn listen(
         &mut self,

@@ -4,10 +4,14 @@ use std::time::SystemTime;
 
 use auth::TokenError;
 use session::{Action, Authenticated};
-use wire::{CloseCause, Subprotocol, client::ClientEvent};
+use wire::{
+    CloseCause, Subprotocol,
+    client::{ClientEvent, SubscribeOptions},
+};
 
 use super::{
     Core,
+    channels::{Latest, Waiting},
     connection::{Connection, Phase, slot_number},
     member,
 };
@@ -149,9 +153,19 @@ impl Core {
                 id,
                 channel,
                 since,
-                options: _,
+                options,
             } => {
-                self.subscribe(slot, connection, id, channel, since);
+                let latest = match options {
+                    Some(SubscribeOptions { latest: true, .. }) => Latest::Wanted,
+                    _ => Latest::Unwanted,
+                };
+                let waiting = Waiting {
+                    connection: connection.key(slot),
+                    id,
+                    since,
+                    latest,
+                };
+                self.listen(slot, connection, channel, waiting);
             }
             Action::Unsubscribe { id, channel } => self.unsubscribe(slot, connection, id, &channel),
             publish @ Action::Publish { .. } => self.publish(slot, connection, publish),

@@ -13,7 +13,7 @@ use wire::{
 
 use super::{
     Shard,
-    channels::{Local, Waiting},
+    channels::Waiting,
     connection::{Connection, Phase},
     mail::{ConnectionKey, Mail},
 };
@@ -79,6 +79,7 @@ impl Shard {
                 id,
                 outcome,
             } => self.will_settled(connection, id, outcome),
+            Mail::State(read) => self.take_state(*read),
             Mail::Adopt(adopted) => self.adopt(*adopted),
             Mail::Joined { channel, entry } => self.joined(&channel, entry),
             Mail::Query(query) => self.answer(&query),
@@ -181,11 +182,8 @@ impl Shard {
                 {
                     self.enter(channel, waiting);
                 }
-                let live = matches!(self.core.channels.get_mut(channel), Some(Local::Live(_)));
-                if live && self.core.hub.listeners(channel) == 0 {
-                    // Everybody who waited is gone by now.
-                    self.core.abandon(channel);
-                }
+                // Everybody who waited may be gone by now.
+                self.core.leave_unused(channel);
             }
             Err(error) => {
                 let code = code_of(&error);

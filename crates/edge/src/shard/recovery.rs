@@ -16,7 +16,7 @@ use wire::{
 
 use super::{
     Core, Mail, Shard,
-    channels::{Local, Waiting},
+    channels::{Latest, Local, Waiting},
     connection::{Connection, Phase},
     member,
 };
@@ -65,22 +65,21 @@ impl Shard {
             self.core.log_reads.paused.push_back((until, read.alias));
         }
         let answers = self.core.hub.end_read(&read, outcome);
-        if self.core.channels.live(&read.channel).is_some()
-            && self.core.hub.listeners(&read.channel) == 0
-        {
-            // Everybody was refused.
-            self.core.abandon(&read.channel);
-        }
+        // Everybody may have been refused.
+        self.core.leave_unused(&read.channel);
         for answer in answers {
             self.tell_verdict(&read, answer);
         }
     }
 
     fn tell_verdict(&mut self, read: &LogRead, answer: Answer) {
+        let slot = answer.member.0 as usize;
+        if self.settle_expected(&read.channel, slot, answer.ticket, answer.verdict) {
+            return;
+        }
         let Self {
             connections, core, ..
         } = self;
-        let slot = answer.member.0 as usize;
         let Some(connection) = connections.get_mut(slot) else {
             return;
         };
@@ -135,6 +134,10 @@ impl Core {
             return;
         };
         let (id, alias, source) = (waiting.id, live.alias(), live.source(policy.delivery));
+        let wants_state = waiting.latest == Latest::Wanted && source.place.is_some();
+        if wants_state && waiting.since.is_none() {
+            return self.want_state(slot, connection, channel, waiting);
+        }
         let life = self.hub.place(channel).or(source.place).map(|it| it.life);
         let epoch = life.and_then(|life| live.epoch(life));
         let since = waiting.since.as_ref();
@@ -147,9 +150,16 @@ impl Core {
         };
         let entrance = self.hub.subscribe(member(slot), channel, source, start);
         let verdict = match entrance {
-            Ok(Entrance::Now) if since.is_none() => Verdict::Fresh,
+            Ok(Entrance::Now) if since.is_none() && waiting.latest != Latest::Impossible => {
+                Verdict::Fresh
+            }
+            Ok(Entrance::Now | Entrance::Lost) if wants_state => {
+                self.hub.unsubscribe(member(slot), channel);
+                return self.want_state(slot, connection, channel, waiting);
+            }
             Ok(Entrance::Now | Entrance::Lost) => Verdict::Lost,
             Ok(Entrance::Recovered) => Verdict::Recovered,
+            Ok(Entrance::Unknown) if wants_state => return self.states.expect_fallback(waiting),
             Ok(Entrance::Unknown) => return,
             Err(_) => {
                 let code = ErrorCode::AlreadySubscribed;

@@ -57,6 +57,7 @@ impl Shard {
         self.core.deliveries.expire();
         self.core.retry_reads(false);
         self.send_away();
+        self.serve_states();
         self.scanner.scanned = now;
         self.scanner.ticks += passed;
         let end_of_round = self.scanner.ticks >= TICKS_PER_ROUND;

@@ -109,6 +109,19 @@ impl FaultyBus {
         }
     }
 
+    /// How many wait.
+    pub(crate) fn holding(&self) -> usize {
+        self.held.lock().as_ref().map_or(0, Vec::len)
+    }
+
+    /// Fails those that wait; the following succeed.
+    pub(crate) fn fail_held_reads(&self) {
+        let held = self.held.lock().take();
+        for (_, done) in held.unwrap_or_default() {
+            done(Err(BusError::Unavailable));
+        }
+    }
+
     fn sink(&self, channel: &str) -> Arc<dyn Sink> {
         let subject = subject(channel);
         let sinks = self.sinks.lock();

@@ -9,6 +9,7 @@ mod fencing;
 mod gateway;
 mod handshake;
 mod history;
+mod latest;
 mod limits;
 mod moving;
 mod outages;

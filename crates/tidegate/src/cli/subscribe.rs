@@ -5,7 +5,7 @@ mod show;
 
 use std::sync::Arc;
 
-use client::{Client, DirectEvent, State, Subscription, SubscriptionEvent};
+use client::{Client, DirectEvent, State, SubscribeOptions, Subscription, SubscriptionEvent};
 use futures_util::{Stream, StreamExt, stream};
 use lifecycle::Signals;
 
@@ -21,6 +21,10 @@ pub(super) struct Args {
     /// End after so many publications
     #[arg(long, value_name = "N")]
     count: Option<u64>,
+
+    /// Begin with the newest publication of each key, as far as the log has it
+    #[arg(long)]
+    latest: bool,
 
     /// Print payloads only, as they are, one a line
     #[arg(long, conflicts_with = "json")]
@@ -57,7 +61,11 @@ async fn subscribe(args: &Args, style: Style) -> Result<(Client, Vec<Subscriptio
     let client = args.client.connect().await?;
     let mut subscriptions = Vec::new();
     for channel in &args.channels {
-        let subscribed = client.subscribe(channel).await;
+        let options = SubscribeOptions {
+            latest: args.latest,
+            ..SubscribeOptions::default()
+        };
+        let subscribed = client.subscribe_with(channel, options).await;
         subscriptions.push(subscribed.map_err(|error| args.client.failure(&error))?);
         style.subscribed(channel)?;
     }

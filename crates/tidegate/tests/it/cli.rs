@@ -91,6 +91,21 @@ fn the_log_of_a_channel_is_printed() {
 }
 
 #[test]
+fn a_subscriber_may_begin_with_the_newest_of_each_key() {
+    let node = DevProcess::start();
+    for (key, payload) in [("a", "1"), ("b", "2"), ("a", "3")] {
+        node.json(&["publish", "chat.state", payload, "--key", key]);
+    }
+    let mut subscriber = node.subscribe(&["chat.state", "--latest", "--count", "2"]);
+    for payload in ["2", "3"] {
+        let publication = subscriber.until("publication");
+        assert_eq!(publication["payload"], payload);
+        assert_eq!(publication["snapshot"], true);
+    }
+    assert_eq!(subscriber.end(), Some(0));
+}
+
+#[test]
 fn a_refused_publication_names_the_code() {
     let node = DevProcess::start();
     let (code, message) = failure(&node.run(&["publish", "nowhere.a", "x"]));

@@ -421,7 +421,11 @@ pub struct SubscribeOptions {
     /// At most so many publications per second and key; zero: all of them.
     #[prost(uint32, tag = "1")]
     pub max_per_second: u32,
-    /// Deliver the latest publication (of each key) at once.
+    /// Deliver the latest publication of each key (of those without a key the newest
+    /// one) right behind Subscribed, as far as the channel's log has it; and also
+    /// instead of VERDICT_LOST where the client can't go on from its position. It is
+    /// never a part: if the state is larger than half of an outbox, or has more than
+    /// 10000 keys, the verdict is VERDICT_LOST and nothing of it comes.
     #[prost(bool, tag = "2")]
     pub latest: bool,
 }
