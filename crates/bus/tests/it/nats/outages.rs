@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Echo, Given, Record, becomes, beside, connect, eventually, message, outgoing, pattern,
-    question, subject,
+    Echo, Given, Record, becomes, beside, connect, connect_with, eventually, message, outgoing,
+    pattern, question, subject,
 };
 use bus::{Bus, BusError, BusExt, NatsBus, NatsOptions, Request};
 use testkit::{NatsCluster, NatsServer, Proxy};
@@ -161,7 +161,12 @@ async fn a_cluster_carries_on_without_one_of_its_servers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_in_lame_duck_mode_is_left() {
     let cluster = NatsCluster::start(2).await;
-    let (bus, running) = connect(&cluster.urls()[0]).await;
+    // The servers of tests do not tell of each other.
+    let options = NatsOptions {
+        servers: cluster.urls(),
+        ..NatsOptions::local("")
+    };
+    let (bus, running) = connect_with(options).await;
     let check = async {
         cluster.server(0).lame_duck();
         eventually("all connections are elsewhere", async || {
