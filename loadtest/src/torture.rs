@@ -247,6 +247,7 @@ subscribe = "anyone"
 [[namespace]]
 name = "log"
 history = {{ messages = {KEPT}, age = "2h" }}
+overflow = "catch_up"
 publish = "anyone"
 subscribe = "anyone"
 

@@ -26,6 +26,9 @@ static SERVERS: AtomicU32 = AtomicU32::new(1);
 /// Attempts to find ports that nobody else takes meanwhile.
 const ATTEMPTS: u32 = 5;
 
+/// Until the next attempt to have a port back.
+const PORT_TAKEN: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// A server; killed, and its folder removed, when dropped.
 #[derive(Debug)]
 pub struct NatsServer {
@@ -121,9 +124,16 @@ impl NatsServer {
     /// Starts it again, after [`NatsServer::kill`], on the same port and store,
     /// and waits until it takes connections.
     pub async fn restart(&self) {
-        self.end();
-        self.spawn();
-        assert!(self.comes_up().await, "nats-server did not come back");
+        for _ in 0..ATTEMPTS {
+            self.end();
+            self.spawn();
+            if self.comes_up().await {
+                return;
+            }
+            // Somebody's connection has got its port for a moment.
+            tokio::time::sleep(PORT_TAKEN).await;
+        }
+        panic!("nats-server did not come back");
     }
 
     /// Makes it stand still (`SIGSTOP`): it keeps its connections and says nothing.
