@@ -16,10 +16,9 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use bus::{BusError, BusExt, BusState, Request, RequestContext, Subject};
+use bus::{BusError, BusState};
 use futures_util::{StreamExt, stream};
 use metrics::{Counter, counter};
-use prost::Message;
 use registry::{ConnectionRecord, Reader};
 use tokio::{
     sync::mpsc,
@@ -27,20 +26,14 @@ use tokio::{
 };
 use wire::{
     ConnectionId, GatewayId, SessionId, UserId,
-    gateway::{
-        Command, CommandReply, CountConnections, Fence, RegisteredConnection, Target,
-        command::Command as Kind, command_reply::Reply, target,
-    },
+    gateway::{Fence, RegisteredConnection, Target, command::Command, target},
 };
 
-use crate::gateway::Gateway;
+use crate::{gateway::Gateway, peers};
 
 /// Claims worked on together. Each is one read in most cases; a gateway that
 /// hangs holds those for its connections for some 20 s.
 const CONCURRENCY: usize = 512;
-
-/// How long a gateway may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Tries of one claim, and the wait after the first: doubled each time, with
 /// jitter.
@@ -187,21 +180,11 @@ impl Fencer {
     ) -> Result<Option<Rank>, BusError> {
         while ranks.len() > 1 {
             let newest = ranks.pop_last().expect("not empty");
-            if newest.id == *own || self.is_there(&newest.id).await? {
+            if newest.id == *own || peers::is_there(&self.gateway, &newest.id).await? {
                 return Ok(Some(newest));
             }
         }
         Ok(None)
-    }
-
-    async fn is_there(&self, id: &ConnectionId) -> Result<bool, BusError> {
-        let count = Kind::CountConnections(CountConnections {
-            target: Some(Target {
-                target: Some(target::Target::ConnectionId(id.to_string())),
-            }),
-        });
-        let reply = self.ask(&id.gateway, count).await?;
-        Ok(matches!(reply, Some(Reply::ConnectionCount(count)) if count.connections > 0))
     }
 
     async fn fence_off(
@@ -210,7 +193,7 @@ impl Fencer {
         session: SessionId,
         newest: &Rank,
     ) -> Result<(), BusError> {
-        let fence = Kind::Fence(Fence {
+        let fence = Command::Fence(Fence {
             target: Some(Target {
                 target: Some(target::Target::SessionId(session.to_string())),
             }),
@@ -218,28 +201,7 @@ impl Fencer {
             session_epoch: newest.epoch,
             connected_at_ms: newest.connected_at_ms,
         });
-        self.ask(holder, fence).await.map(drop)
-    }
-
-    /// Gives a command to a gateway, which may be this one; `None`: it is dead.
-    async fn ask(&self, gateway: &GatewayId, command: Kind) -> Result<Option<Reply>, BusError> {
-        let command = Command {
-            command: Some(command),
-        };
-        let request = Request {
-            subject: Subject::of_gateway(gateway),
-            payload: command.encode_to_vec().into(),
-            deadline: PATIENCE,
-            context: RequestContext::default(),
-        };
-        match self.gateway.bus.ask(request).await {
-            Ok(reply) => {
-                let reply = CommandReply::decode(reply.payload).ok();
-                Ok(reply.and_then(|reply| reply.reply))
-            }
-            Err(BusError::NoResponders) => Ok(None),
-            Err(error) => Err(error),
-        }
+        peers::ask(&self.gateway, holder, fence).await.map(drop)
     }
 }
 

@@ -18,6 +18,7 @@ mod gateway;
 mod mailbox;
 mod metrics;
 mod namespace;
+mod peers;
 mod route;
 mod shard;
 mod trace;

@@ -6,35 +6,30 @@
 //! of several reads last sees all of them; and as the order is the same for
 //! everyone, what it does agrees with what the others did. Until then there may
 //! be more for a moment. Nothing is asked of users who are within the limit
-//! beyond that one read.
+//! beyond that one read; otherwise the gateways say which connections are there.
 //!
 //! Sessions are counted, not sockets: a client that moves from one gateway to
 //! another has two for a while.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc};
 
-use bus::{BusError, BusExt, Request, RequestContext, Subject};
+use bus::BusError;
 use futures_util::{StreamExt, stream};
 use metrics::{Counter, counter};
-use prost::Message;
 use registry::Reader;
 use tokio::sync::mpsc;
 use wire::{
-    CloseCause, ConnectionId, GatewayId, UserId,
-    gateway::{Command, Disconnect, RegisteredConnection, Status, Target, command, target},
+    CloseCause, ConnectionId, UserId,
+    gateway::{Disconnect, RegisteredConnection, command::Command, command_reply::Reply},
 };
 
-use crate::gateway::Gateway;
+use crate::{gateway::Gateway, peers};
 
 /// Users looked at together.
 const CONCURRENCY: usize = 64;
 
-/// How long a gateway may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Connections of one user asked after together.
+const ASKED_TOGETHER: usize = 16;
 
 /// A bound on the connections of each user, in the whole cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,60 +91,50 @@ impl Enforcer {
     }
 
     async fn try_look_at(&self, user: &UserId) -> Result<(), BusError> {
-        let mut entries = self.reader.of_user(user).await?;
+        let entries = self.reader.of_user(user).await?;
         if surplus(&entries, self.limit).is_empty() {
             return Ok(());
         }
-        // Entries of a gateway that died stay for a while, and must not keep
-        // its users from coming back.
-        self.leave_out_the_dead(&mut entries).await;
+        let entries = self.those_there(entries).await;
+        let mut outcome = Ok(());
         for id in surplus(&entries, self.limit) {
-            self.close(&id).await?;
-            self.closed.increment(1);
-        }
-        Ok(())
-    }
-
-    async fn leave_out_the_dead(&self, entries: &mut Vec<RegisteredConnection>) {
-        let mut lives: HashMap<GatewayId, bool> = HashMap::new();
-        for entry in &*entries {
-            let Some(id) = id_of(entry) else { continue };
-            if let Entry::Vacant(unknown) = lives.entry(id.gateway) {
-                let status = command::Command::Status(Status {});
-                let answer = self.ask(unknown.key(), status).await;
-                unknown.insert(answer != Err(BusError::NoResponders));
+            // The others are closed whatever becomes of one of them.
+            match self.close(&id).await {
+                Ok(closed) => self.closed.increment(closed),
+                Err(error) => outcome = Err(error),
             }
         }
-        entries.retain(|entry| id_of(entry).is_some_and(|id| lives[&id.gateway]));
+        outcome
     }
 
-    async fn close(&self, id: &ConnectionId) -> Result<(), BusError> {
-        let disconnect = command::Command::Disconnect(Disconnect {
-            target: Some(Target {
-                target: Some(target::Target::ConnectionId(id.to_string())),
-            }),
+    /// Leaves out entries that outlived their connections: for a moment when a
+    /// page is loaded again, longer when a gateway dies. They must not keep the
+    /// user out, who is told not to come back. Who can't be asked about counts.
+    async fn those_there(&self, entries: Vec<RegisteredConnection>) -> Vec<RegisteredConnection> {
+        let asked = stream::iter(entries).map(async |entry| {
+            let there = match id_of(&entry) {
+                Some(id) => peers::is_there(&self.gateway, &id).await.unwrap_or(true),
+                None => false,
+            };
+            there.then_some(entry)
+        });
+        let there = asked.buffer_unordered(ASKED_TOGETHER);
+        there.filter_map(async |entry| entry).collect().await
+    }
+
+    /// Has a connection closed, and says how many were: it may have gone meanwhile.
+    async fn close(&self, id: &ConnectionId) -> Result<u64, BusError> {
+        let disconnect = Command::Disconnect(Disconnect {
+            target: peers::to_connection(id),
             close_code: CloseCause::UserLimit.code().into(),
             ..Disconnect::default()
         });
-        match self.ask(&id.gateway, disconnect).await {
-            // It went down meanwhile, and its connections with it.
-            Err(BusError::NoResponders) => Ok(()),
-            outcome => outcome,
+        match peers::ask(&self.gateway, &id.gateway, disconnect).await? {
+            Some(Reply::Disconnected(disconnected)) => Ok(disconnected.count),
+            Some(_) => Err(BusError::Overloaded),
+            // It went down, and its connections with it.
+            None => Ok(0),
         }
-    }
-
-    /// Gives a command to a gateway, which may be this one.
-    async fn ask(&self, gateway: &GatewayId, command: command::Command) -> Result<(), BusError> {
-        let command = Command {
-            command: Some(command),
-        };
-        let request = Request {
-            subject: Subject::of_gateway(gateway),
-            payload: command.encode_to_vec().into(),
-            deadline: PATIENCE,
-            context: RequestContext::default(),
-        };
-        self.gateway.bus.ask(request).await.map(drop)
     }
 }
 
@@ -188,6 +173,8 @@ fn id_of(entry: &RegisteredConnection) -> Option<ConnectionId> {
 
 #[cfg(test)]
 mod tests {
+    use wire::GatewayId;
+
     use super::*;
 
     fn entry(session: &str, slot: u32, connected_at_ms: i64) -> RegisteredConnection {

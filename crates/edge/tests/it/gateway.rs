@@ -131,7 +131,8 @@ impl Site {
             gateway: GatewayId::new(gateway).expect("valid"),
             shard: 0,
             slot: 0,
-            generation: 1,
+            // No connection of a gateway that lives is called so.
+            generation: u32::MAX,
         };
         let record = ConnectionRecord {
             id: id.clone(),

@@ -84,6 +84,28 @@ async fn entries_of_a_gateway_that_died_keep_nobody_out() {
     gateway.drain().await;
 }
 
+#[tokio::test]
+async fn entries_that_outlived_their_connections_keep_nobody_out() {
+    let [first, second] = {
+        let site = Site::new().await;
+        let limit = |config: &mut EdgeConfig| {
+            let when_full = WhenFull::RefuseNew;
+            config.user_limit = Some(UserLimit { max: 1, when_full });
+        };
+        let gateways = ["gw-a", "gw-b"].map(|name| site.register(name, limit));
+        // Both of a gateway that lives, and older than what comes.
+        site.leave_behind("gw-a", "ann").await;
+        site.leave_behind("gw-b", "ann").await;
+        gateways
+    };
+    let mut ann = first.client("ann").await;
+    let mut again = second.client("ann").await;
+    expect_user_limit(&mut again).await;
+    still_serves(&mut ann).await;
+    first.drain().await;
+    second.drain().await;
+}
+
 /// Waits until the user is in the registry.
 pub(crate) async fn registered(gateway: &Gateway, user: &str) {
     let reader = registry::Reader::new(gateway.bus.clone());
