@@ -111,6 +111,9 @@ impl Shard {
 
     /// Drops the socket and every trace of the connection.
     pub(super) fn remove(&mut self, slot: usize, cause: CloseCause) {
+        // What the socket took before its end counts as written, and the next
+        // connection in this slot must not hear of it.
+        self.note_facts();
         let Some(mut connection) = self.connections.try_remove(slot) else {
             return;
         };

@@ -81,7 +81,7 @@ impl Shard {
     }
 
     /// Acts on what the hub noticed; `false` if it was nothing.
-    fn note_facts(&mut self) -> bool {
+    pub(super) fn note_facts(&mut self) -> bool {
         let mut noted = false;
         while let Some(fact) = self.core.hub.next_fact() {
             match fact {
