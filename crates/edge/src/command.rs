@@ -6,7 +6,7 @@ mod query;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use bus::{Handler, Incoming, Responder};
+use bus::{BusError, Handler, Incoming, Responder};
 use prost::Message;
 use wire::{
     Channel, CloseCause, ConnectionId,
@@ -16,7 +16,11 @@ use wire::{
     },
 };
 
-pub(crate) use self::{answer::Answer, query::Query};
+use self::query::Place;
+pub(crate) use self::{
+    answer::Answer,
+    query::{Queries, Query},
+};
 use crate::{drain::DrainStage, gateway::Gateway, shard::Mail};
 
 /// Serves the gateway's subject.
@@ -30,7 +34,14 @@ impl Handler for CommandHandler {
         match gateway::Command::decode(&*request.payload).map(|command| command.command) {
             Ok(Some(command)) => {
                 self.0.metrics.command(&command);
-                self.obey(command, responder, request.deadline);
+                match command {
+                    Command::Drain(_) => reply(responder, self.drain()),
+                    Command::Status(_) => reply(responder, self.status()),
+                    command => match self.0.queries.place(request.payload.len()) {
+                        Some(place) => self.ask(command, place, responder, request.deadline),
+                        None => responder.reply(Err(BusError::Overloaded)),
+                    },
+                }
             }
             Ok(None) => fail(responder, "unknown command"),
             Err(_) => fail(responder, "malformed command"),
@@ -39,22 +50,14 @@ impl Handler for CommandHandler {
 }
 
 impl CommandHandler {
-    fn obey(&self, command: Command, responder: Responder, deadline: Duration) {
-        match command {
-            Command::Drain(_) => reply(responder, self.drain()),
-            Command::Status(_) => reply(responder, self.status()),
-            command => self.ask(command, responder, deadline),
-        }
-    }
-
-    fn ask(&self, command: Command, responder: Responder, deadline: Duration) {
+    fn ask(&self, command: Command, place: Place, responder: Responder, deadline: Duration) {
         let checked = self.check(&command);
         let shards = self.shards_for(query::meant(&command));
         let (channel, shards) = match checked.and_then(|channel| Ok((channel, shards?))) {
             Ok(checked) => checked,
             Err(problem) => return fail(responder, problem),
         };
-        let query = Query::new(command, channel, shards.len(), responder, deadline);
+        let query = Query::new(command, channel, place, shards.len(), responder, deadline);
         let query = Arc::new(query);
         for shard in shards {
             self.0.shards[shard]

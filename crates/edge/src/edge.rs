@@ -20,7 +20,7 @@ use wire::UserId;
 
 use crate::{
     clock::unix_ms,
-    command::CommandHandler,
+    command::{CommandHandler, Queries},
     config::EdgeConfig,
     drain::{Drain, Sequence},
     fanout::{Fanout, MAX_SHARDS},
@@ -128,6 +128,7 @@ impl Edge {
             ),
             shards: mailboxes.iter().map(shard).collect(),
             metrics: Metrics::new(),
+            queries: Queries::new(),
             handshakes: Semaphore::new(config.max_handshakes),
             refusals: Semaphore::new(refusals(config.reserved_descriptors)),
             session_prefix: random_prefix(),
@@ -144,9 +145,8 @@ impl Edge {
             config,
         });
         let subject = Subject::of_gateway(&gateway.config.gateway);
-        let commands = gateway
-            .bus
-            .serve(subject, Arc::new(CommandHandler(gateway.clone())));
+        let handler = Arc::new(CommandHandler(gateway.clone()));
+        let commands = gateway.bus.serve(subject, handler);
         Ok(Self {
             gateway,
             listener,

@@ -16,8 +16,9 @@ use registry::Registrar;
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::EdgeConfig, drain::Drain, fanout::Fanout, fencing::Claims, mailbox::Mailbox,
-    metrics::Metrics, route::Route, shard::Mail, user_limit::Looks, wills::Orders,
+    command::Queries, config::EdgeConfig, drain::Drain, fanout::Fanout, fencing::Claims,
+    mailbox::Mailbox, metrics::Metrics, route::Route, shard::Mail, user_limit::Looks,
+    wills::Orders,
 };
 
 /// Shared by the front and the shards; nothing in it is on the path of a
@@ -42,6 +43,8 @@ pub(crate) struct Gateway {
     pub(crate) metrics: Metrics,
     /// By the name that clients call: what `config.policies` allows.
     pub(crate) routes: HashMap<Box<str>, Arc<Route>>,
+    /// Commands of the control plane that are not answered yet.
+    pub(crate) queries: Queries,
     /// HTTP handshakes that may be under way; each holds some 20 KiB.
     pub(crate) handshakes: Semaphore,
     /// Connections beyond the limit that may wait for their refusal.

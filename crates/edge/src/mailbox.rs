@@ -3,7 +3,7 @@
 //! Publications are bounded in items and bytes; when the bound is reached they
 //! are counted per channel and the shard tells the listeners with a `Gap`.
 //! Everything else is an answer to something the shard asked for, or admitted by
-//! the front's limits, and so bounded at its source.
+//! the limits of the front or those of commands, and so bounded at its source.
 
 use std::{io, mem, sync::Arc};
 

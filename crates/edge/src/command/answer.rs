@@ -29,6 +29,8 @@ pub(crate) enum Answer {
     },
     /// Subscriptions begun or ended, and refused.
     Changed(Changed),
+    /// The command came to the shard too late, and was not carried out there.
+    Late,
 }
 
 // === impl Answer ===
@@ -36,8 +38,10 @@ pub(crate) enum Answer {
 impl Answer {
     /// Joins the answers of two shards to one command.
     pub(super) fn and(self, other: Self) -> Self {
-        use Answer::{Changed, Count, Delivered, Disconnected, Page};
+        use Answer::{Changed, Count, Delivered, Disconnected, Late, Page};
         match (self, other) {
+            // What the others did must not pass for all there was to do.
+            (Late, _) | (_, Late) => Late,
             (Delivered(receipts), Delivered(more)) => Delivered(joined(receipts, more)),
             (Disconnected(count), Disconnected(more)) => Disconnected(count + more),
             (
@@ -98,6 +102,7 @@ impl Answer {
                 Reply::ConnectionCount(ConnectionCount { connections, users })
             }
             Self::Changed(changed) => Reply::Changed(changed),
+            Self::Late => Reply::Failure("too busy: not carried out in time".to_owned()),
         }
     }
 }

@@ -1,12 +1,16 @@
-//! A command on its way through the shards.
+//! A command on its way through the shards, and how many there may be.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use bus::Responder;
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wire::{
     Channel,
     gateway::{Target, command::Command, target},
@@ -21,6 +25,25 @@ const MAX_PAGE: usize = 1000;
 /// the way back.
 const PATIENCE: f32 = 0.8;
 
+/// Commands of a gateway that are not answered yet, those included whose outcome
+/// clients have to confirm. More are refused.
+const MAX_QUERIES: usize = 4_096;
+
+/// Bytes of all of them together.
+const MAX_QUERY_BYTES: usize = 64 << 20;
+
+/// The places that commands take, from their arrival to their answer.
+pub(crate) struct Queries {
+    count: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+}
+
+/// One command's place; free again when it is dropped.
+pub(super) struct Place {
+    _count: OwnedSemaphorePermit,
+    _bytes: OwnedSemaphorePermit,
+}
+
 /// A command and the answers it has got so far.
 pub(crate) struct Query {
     pub(crate) command: Command,
@@ -32,6 +55,27 @@ pub(crate) struct Query {
     answers: Mutex<Vec<Answer>>,
     outstanding: AtomicUsize,
     responder: Mutex<Option<Responder>>,
+    _place: Place,
+}
+
+// === impl Queries ===
+
+impl Queries {
+    pub(crate) fn new() -> Self {
+        Self {
+            count: Arc::new(Semaphore::new(MAX_QUERIES)),
+            bytes: Arc::new(Semaphore::new(MAX_QUERY_BYTES)),
+        }
+    }
+
+    /// A place for a command of so many bytes, if there is one.
+    pub(super) fn place(&self, bytes: usize) -> Option<Place> {
+        let bytes = u32::try_from(bytes).ok()?;
+        Some(Place {
+            _count: self.count.clone().try_acquire_owned().ok()?,
+            _bytes: self.bytes.clone().try_acquire_many_owned(bytes).ok()?,
+        })
+    }
 }
 
 // === impl Query ===
@@ -41,6 +85,7 @@ impl Query {
     pub(super) fn new(
         command: Command,
         channel: Option<Channel>,
+        place: Place,
         shards: usize,
         responder: Responder,
         deadline: Duration,
@@ -52,7 +97,13 @@ impl Query {
             answers: Mutex::new(Vec::with_capacity(shards)),
             outstanding: AtomicUsize::new(shards),
             responder: Mutex::new(Some(responder)),
+            _place: place,
         }
+    }
+
+    /// Whether its asker has been answered, or will not listen any more.
+    pub(crate) fn is_late(&self) -> bool {
+        self.answer_by <= Instant::now()
     }
 
     /// Which connections are meant.

@@ -20,8 +20,12 @@ use super::{
 use crate::command::{Answer, Query};
 
 impl Shard {
-    /// Answers a command now, or a Deliver when its outcome is known.
+    /// Answers a command now, or a Deliver when its outcome is known. One that has
+    /// waited for too long is not carried out: its asker may have begun again.
     pub(super) fn answer(&mut self, query: &Arc<Query>) {
+        if query.is_late() {
+            return query.answer(Answer::Late);
+        }
         let answer = match (&query.command, &query.channel) {
             (Command::Deliver(deliver), _) => return self.deliver(deliver, query),
             (Command::Disconnect(disconnect), _) => self.disconnect(disconnect),

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use auth::TicketKeys;
 use bus::{
-    Bus, BusExt, Handler, Incoming, Log, LogLimits, MemoryBus, Outgoing, Pattern, Published,
-    Request, RequestContext, Subject,
+    Bus, BusError, BusExt, Handler, Incoming, Log, LogLimits, MemoryBus, Outgoing, Pattern,
+    Published, Request, RequestContext, Subject,
 };
 use bytes::Bytes;
 use edge::{
@@ -244,28 +244,44 @@ impl Gateway {
         command: command::Command,
         deadline: Duration,
     ) -> Reply {
+        let reply = self.try_command_within(command, deadline).await;
+        reply.expect("the gateway answers")
+    }
+
+    /// Gives a command that may not be taken.
+    pub(crate) async fn try_command(&self, command: command::Command) -> Result<Reply, BusError> {
+        self.try_command_within(command, DEADLINE).await
+    }
+
+    /// Likewise, and listens so long for its reply.
+    pub(crate) async fn try_command_within(
+        &self,
+        command: command::Command,
+        deadline: Duration,
+    ) -> Result<Reply, BusError> {
         let command = Command {
             command: Some(command),
         };
-        let reply = self.ask(command.encode_to_vec(), deadline).await;
+        let reply = self.ask(command.encode_to_vec(), deadline).await?;
         let reply = CommandReply::decode(reply).expect("a reply");
-        reply.reply.expect("a reply is never empty")
+        Ok(reply.reply.expect("a reply is never empty"))
     }
 
     /// Sends anything where commands go.
     pub(crate) async fn command_bytes(&self, payload: impl Into<Bytes>) -> Bytes {
-        self.ask(payload, DEADLINE).await
+        let reply = self.ask(payload, DEADLINE).await;
+        reply.expect("the gateway answers")
     }
 
-    async fn ask(&self, payload: impl Into<Bytes>, deadline: Duration) -> Bytes {
+    async fn ask(&self, payload: impl Into<Bytes>, deadline: Duration) -> Result<Bytes, BusError> {
         let request = Request {
             subject: Subject::of_gateway(&gateway_id()),
             payload: payload.into(),
             deadline,
             context: RequestContext::default(),
         };
-        let reply = self.bus.ask(request).await;
-        reply.expect("the gateway answers").payload
+        let reply = self.bus.ask(request).await?;
+        Ok(reply.payload)
     }
 
     /// Asserts that a good client is served in every way.

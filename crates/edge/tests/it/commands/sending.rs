@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use bus::BusError;
+use futures_util::future::join_all;
 use hub::OutboxLimits;
 use testkit::ack;
 use wire::gateway::LevelCount;
@@ -241,5 +243,71 @@ async fn without_an_ack_in_time_the_level_reached_is_told() {
         other => panic!("unexpected {other:?}"),
     };
     assert_eq!(receipts[0].level(), Level::Written);
+    gateway.finish().await;
+}
+
+fn large(await_level: Level) -> Command {
+    Command::Deliver(Deliver {
+        target: to_user("alice"),
+        payload: vec![0; 16 << 20].into(),
+        await_level: await_level.into(),
+        ..Deliver::default()
+    })
+}
+
+#[tokio::test]
+async fn commands_beyond_what_a_gateway_holds_are_refused_until_others_are_done() {
+    let gateway = Gateway::start(|config| config.outbox.bytes = 128 << 20).await;
+    let mut alice = gateway.client("alice").await;
+    let three = join_all([0; 3].map(|_| gateway.try_command(large(Level::Acknowledged))));
+    let fourth = async {
+        let refused = gateway.try_command(large(Level::Enqueued)).await;
+        assert_eq!(refused, Err(BusError::Overloaded));
+        // Nobody is kept from finding out how it is.
+        let status = gateway.command(Command::Status(Status {})).await;
+        assert!(matches!(status, Reply::GatewayStatus(_)), "{status:?}");
+        for _ in 0..3 {
+            let direct = alice.direct().await;
+            alice.send(ack(direct.ack_id)).await;
+        }
+    };
+    let (three, ()) = tokio::join!(three, fourth);
+    for outcome in three {
+        assert!(matches!(outcome, Ok(Reply::Delivered(_))), "{outcome:?}");
+    }
+    let outcome = gateway.try_command(large(Level::Enqueued)).await;
+    assert!(matches!(outcome, Ok(Reply::Delivered(_))), "{outcome:?}");
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn commands_whose_askers_have_gone_are_not_carried_out() {
+    let gateway = Gateway::start(|_| {}).await;
+    let mut alice = gateway.client("alice").await;
+    let late = |payload: &'static str| Deliver {
+        target: to_user("alice"),
+        payload: payload.into(),
+        ..Deliver::default()
+    };
+    let disconnect = Disconnect {
+        target: to_user("alice"),
+        ..Disconnect::default()
+    };
+    for command in [
+        Command::Deliver(late("late")),
+        Command::Disconnect(disconnect),
+    ] {
+        let outcome = gateway.try_command_within(command, Duration::ZERO).await;
+        // Or, if the bus was faster, nothing at all.
+        assert!(
+            matches!(
+                outcome,
+                Ok(Reply::Failure(_)) | Err(BusError::DeadlineExceeded)
+            ),
+            "{outcome:?}"
+        );
+    }
+    deliver(&gateway, to_user("alice"), Level::Enqueued).await;
+    assert_eq!(alice.direct().await.payload, "direct");
     gateway.finish().await;
 }
