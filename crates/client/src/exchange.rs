@@ -324,9 +324,18 @@ impl Exchange {
         }
         let of_line = line.waiting.pop_front();
         match side {
-            Side::Main => of_line.or_else(|| self.waiting.pop_front()),
+            Side::Main => of_line.or_else(|| self.next_waiting()),
             Side::Second => of_line,
         }
+    }
+
+    /// A publish must not overtake those that the old connection has not answered:
+    /// they may have to be sent again.
+    fn next_waiting(&mut self) -> Option<Operation> {
+        let held = self.old_is_publishing();
+        let may_go = |waits: &Operation| !held || !matches!(waits, Operation::Publish(..));
+        let first = self.waiting.iter().position(may_go)?;
+        self.waiting.remove(first)
     }
 
     /// Does these before anything else that waits.

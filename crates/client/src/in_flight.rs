@@ -117,6 +117,12 @@ impl InFlight {
         })
     }
 
+    /// Whether any publish awaits its answer.
+    pub(crate) fn is_publishing(&self) -> bool {
+        let is_publish = |pending: &Pending| matches!(pending, Pending::Publish(..));
+        self.entries.values().any(is_publish)
+    }
+
     /// Everything in flight, in the order it was sent.
     pub(crate) fn take_all(&mut self) -> Vec<Pending> {
         let mut all: Vec<_> = self.entries.drain().collect();

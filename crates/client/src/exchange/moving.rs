@@ -151,6 +151,13 @@ impl Exchange {
         side == Side::Second && matches!(self.moving, Stage::Leaving { .. })
     }
 
+    /// Whether publishes on the old connection await their answer. They have it, or
+    /// are sent again, by the time that connection ends.
+    pub(super) fn old_is_publishing(&self) -> bool {
+        let old = self.second.as_ref();
+        old.is_some_and(|old| self.is_left(Side::Second) && old.in_flight.is_publishing())
+    }
+
     /// The gateway has answered the Ping that [`Self::turn_over`] sent.
     pub(super) fn heard_the_end(&mut self, side: Side) {
         if self.is_left(side) {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use client::{Client, DirectEvent, Error, State, SubscriptionEvent, Verdict as Recovery};
+use client::{
+    Client, DirectEvent, Error, PublishOptions, State, SubscriptionEvent, Verdict as Recovery,
+};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 use wire::{
@@ -11,7 +13,7 @@ use wire::{
 };
 
 use crate::scripted::{
-    Connection, Gateway, connected, next, publication, response, state_that, subscribed,
+    Connection, Gateway, accepted, connected, next, publication, response, state_that, subscribed,
     subscribed_without_log, tick,
 };
 
@@ -143,6 +145,39 @@ async fn what_is_in_flight_is_answered_over_the_first() {
     assert_eq!(answer.expect("answered"), "late");
     assert_eq!(old.closed().await, 1000);
     drop(new);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_waits_for_those_that_the_first_has_not_answered() {
+    let (mut gateway, mut old, client) = connected(Limits::default()).await;
+    let publish = |payload: &'static str| {
+        let retry = true;
+        let options = PublishOptions {
+            retry,
+            ..PublishOptions::default()
+        };
+        client.publish_with("log.a", payload, options)
+    };
+    let second = async {
+        let mut new = move_on(&mut gateway, &mut old).await;
+        has_moved_to(&client, 1).await;
+        let (accepted_second, _) = tokio::join!(publish("B"), async {
+            // Anything else goes over the second one at once.
+            is_used(&client, &mut new).await;
+            drop(old);
+            for (offset, expected) in [(1, "A"), (2, "B")] {
+                let client_event::Event::Publish(publish) = new.expect().await else {
+                    panic!("not a publish");
+                };
+                assert_eq!(publish.payload, expected);
+                new.send([accepted(publish.id, offset)]).await;
+            }
+        });
+        accepted_second
+    };
+    let (first, second) = tokio::join!(publish("A"), second);
+    assert_eq!(first.expect("accepted").offset, 1);
+    assert_eq!(second.expect("accepted").offset, 2);
 }
 
 #[tokio::test(start_paused = true)]
