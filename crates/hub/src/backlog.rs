@@ -231,10 +231,11 @@ impl Backlog {
     /// Notes that the log has begun anew, and the next publication comes after
     /// `place`. Nobody may be behind but those who wait for their verdict.
     pub(crate) fn begin_anew(&mut self, place: Place) {
+        // Whether it had others before that, nobody has told.
         let behind = mem::take(&mut self.behind);
         *self = Self {
             behind,
-            ..Self::new(place, false)
+            ..Self::new(place, true)
         };
     }
 

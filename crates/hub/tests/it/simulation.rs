@@ -365,7 +365,10 @@ impl Simulation {
 
     /// The end of a turn of the shard.
     fn turn(&mut self) {
-        self.hub.fan_out();
+        // Who is fed must be right also where others have yet to be.
+        if self.rng.u32(0..4) > 0 {
+            self.hub.fan_out();
+        }
         self.hub.feed();
         while let Some(read) = self.hub.next_read() {
             let log = &self.logs[read.alias as usize];
@@ -422,6 +425,7 @@ impl Simulation {
             rounds += 1;
             assert!(rounds < 10_000, "it goes on for ever");
             self.retry();
+            self.hub.fan_out();
             self.turn();
             let reads = std::mem::take(&mut self.reads);
             for (read, made) in &reads {
