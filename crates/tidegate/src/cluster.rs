@@ -26,13 +26,19 @@ use self::{
     balancer::Targets,
     child::{News, Recipe},
 };
-use crate::dev;
+use crate::{
+    config::{self, GatewayConfig},
+    dev,
+};
 
-/// Longer than a gateway's drain may take.
-const GATEWAY_PATIENCE: Duration = Duration::from_secs(90);
-
-/// Control planes and servers end faster.
+/// How long control planes and servers may take to end.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What gateways may take beyond their drain.
+const DRAIN_MARGIN: Duration = Duration::from_secs(10);
+
+/// Behind the patience of those who end the children: to kill and to report.
+const KILL_MARGIN: Duration = Duration::from_secs(5);
 
 /// What `tidegate cluster` can be told.
 #[derive(Clone, Debug)]
@@ -68,6 +74,8 @@ struct Setup {
     config: PathBuf,
     folder: PathBuf,
     environment: Vec<(String, String)>,
+    /// How long gateways may take to end.
+    gateway_patience: Duration,
 }
 
 /// Runs until SIGTERM or Ctrl-C; a second signal ends at once.
@@ -78,10 +86,12 @@ pub async fn run(options: ClusterOptions) -> Result<()> {
     let mut signals = Signals::listen()?;
     telemetry::init_tracing(telemetry::LogFormat::Pretty, "warn")?;
     let folder = Folder::make(options.folder.clone())?;
+    let setup = Setup::new(&options, &folder.path)?;
+    let gateway_patience = setup.gateway_patience + KILL_MARGIN;
     // Ended in this order: gateways while there is a bus, then what they need.
     let (gateways, rest) = (Scope::root(), Scope::root());
     let outcome = tokio::select! {
-        started = start(&options, &folder.path, &gateways, &rest) => started,
+        started = start(&options, setup, &gateways, &rest) => started,
         signal = signals.next() => Err(anyhow::anyhow!("{signal} while starting")),
     };
     if outcome.is_ok() {
@@ -93,7 +103,7 @@ pub async fn run(options: ClusterOptions) -> Result<()> {
     }
     let end = async {
         let (first, second) = (
-            gateways.drain(GATEWAY_PATIENCE).await,
+            gateways.drain(gateway_patience).await,
             rest.drain(PATIENCE * 2).await,
         );
         for outcome in [first, second] {
@@ -112,7 +122,7 @@ pub async fn run(options: ClusterOptions) -> Result<()> {
 
 async fn start(
     options: &ClusterOptions,
-    folder: &Path,
+    mut setup: Setup,
     gateways: &Scope,
     rest: &Scope,
 ) -> Result<()> {
@@ -121,7 +131,7 @@ async fn start(
         Some(_) => Vec::new(),
         None => {
             let program = nats::find(options.nats_server.as_deref())?;
-            nats::start(&program, options.nats, folder, rest).await?
+            nats::start(&program, options.nats, &setup.folder, rest).await?
         }
     };
     let urls = match &options.nats_url {
@@ -134,7 +144,7 @@ async fn start(
     for server in &servers {
         announcer.nats(&server.name, server.address, server.pid)?;
     }
-    let setup = Setup::new(options, folder, &urls)?;
+    setup.connect_to(&urls);
     let (to_gateways, to_controls) = (Targets::default(), Targets::default());
     // The bus may need a moment to elect its leaders: control planes go first,
     // they declare the same tables and streams as gateways do.
@@ -157,7 +167,7 @@ async fn start(
         start_child(
             &setup,
             ("gateway", name),
-            GATEWAY_PATIENCE,
+            setup.gateway_patience,
             gateways,
             targets,
             announcer,
@@ -171,7 +181,7 @@ async fn start(
         client_url: format!("ws://{clients}/v1/ws"),
         grpc_url: format!("http://{grpc}"),
         nats_urls: urls,
-        folder: folder.to_path_buf(),
+        folder: setup.folder,
         gateways: options.gateways,
         controls: options.controls,
         nats: servers.len(),
@@ -235,7 +245,7 @@ fn addresses(announced: &Value) -> Option<(SocketAddr, SocketAddr)> {
 // === impl Setup ===
 
 impl Setup {
-    fn new(options: &ClusterOptions, folder: &Path, nats: &[String]) -> Result<Self> {
+    fn new(options: &ClusterOptions, folder: &Path) -> Result<Self> {
         let (config, mut environment) = match &options.config {
             Some(config) => (config.clone(), Vec::new()),
             None => {
@@ -244,24 +254,30 @@ impl Setup {
                 (config, dev::demo_secrets()?)
             }
         };
-        let replicas = if nats.len() >= 3 { 3 } else { 1 };
-        let free = "127.0.0.1:0".to_owned();
-        let quoted: Vec<_> = nats.iter().map(|url| format!("{url:?}")).collect();
-        for (key, value) in [
-            ("NATS__SERVERS", format!("[{}]", quoted.join(","))),
-            ("NATS__REPLICAS", replicas.to_string()),
-            ("GATEWAY__LISTEN", free.clone()),
-            ("CONTROL__LISTEN", free.clone()),
-            ("ADMIN__LISTEN", free),
-        ] {
-            environment.push((format!("TIDEGATE_{key}"), value));
+        for key in ["GATEWAY__LISTEN", "CONTROL__LISTEN", "ADMIN__LISTEN"] {
+            environment.push((format!("TIDEGATE_{key}"), "127.0.0.1:0".to_owned()));
         }
+        let gateway_patience = patience(&config::load(Some(&config))?.gateway);
         Ok(Self {
             program: std::env::current_exe().context("finding this program")?,
             config,
             folder: folder.to_path_buf(),
             environment,
+            gateway_patience,
         })
+    }
+
+    /// Tells the children where the bus is.
+    fn connect_to(&mut self, nats: &[String]) {
+        let replicas = if nats.len() >= 3 { 3 } else { 1 };
+        let quoted: Vec<_> = nats.iter().map(|url| format!("{url:?}")).collect();
+        for (key, value) in [
+            ("SERVERS", format!("[{}]", quoted.join(","))),
+            ("REPLICAS", replicas.to_string()),
+        ] {
+            self.environment
+                .push((format!("TIDEGATE_NATS__{key}"), value));
+        }
     }
 
     fn recipe(&self, role: &'static str, name: &str) -> Recipe {
@@ -286,6 +302,14 @@ impl Setup {
             command
         })
     }
+}
+
+/// How long a gateway with this configuration may take from SIGTERM to its end.
+fn patience(gateway: &GatewayConfig) -> Duration {
+    let drain = gateway.drain.settle.saturating_add(gateway.drain.window);
+    drain
+        .saturating_add(gateway.close_timeout)
+        .saturating_add(DRAIN_MARGIN)
 }
 
 /// The cluster's files.
@@ -314,5 +338,20 @@ impl Drop for Folder {
             // What can't be removed is in the system's folder for such things.
             let _ = fs::remove_dir_all(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateways_with_a_long_drain_are_waited_for() {
+        let folder = Folder::make(None).expect("made");
+        let config = folder.path.join("long.toml");
+        let long = "[gateway]\nclose_timeout = \"20s\"\n[gateway.drain]\nsettle = \"1m\"\nwindow = \"10m\"\n";
+        fs::write(&config, long).expect("written");
+        let config = config::load(Some(&config)).expect("valid");
+        assert_eq!(patience(&config.gateway).as_secs(), 60 + 600 + 20 + 10);
     }
 }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use futures_util::future::join_all;
 use lifecycle::Scope;
 use parking_lot::Mutex;
 use tokio::{
@@ -85,14 +86,17 @@ impl Targets {
                 let admin = |(name, target): (&String, &Target)| (name.clone(), target.admin);
                 targets.iter().map(admin).collect()
             };
-            for (name, admin) in all {
-                let ready = matches!(timeout(CHECK_LIMIT, is_ready(admin)).await, Ok(Ok(true)));
-                if let Some(target) = self.0.targets.lock().get_mut(&name)
-                    && target.admin == admin
-                {
-                    target.ready = ready;
-                }
-            }
+            // At once: one that hangs must not delay what is known of the others.
+            join_all(all.iter().map(|(name, admin)| self.check(name, *admin))).await;
+        }
+    }
+
+    async fn check(&self, name: &str, admin: SocketAddr) {
+        let ready = matches!(timeout(CHECK_LIMIT, is_ready(admin)).await, Ok(Ok(true)));
+        if let Some(target) = self.0.targets.lock().get_mut(name)
+            && target.admin == admin
+        {
+            target.ready = ready;
         }
     }
 }
