@@ -28,6 +28,9 @@ pub struct ControlConfig {
     pub token_issuer: Option<String>,
     /// `aud` of issued tokens.
     pub token_audience: Option<String>,
+    /// Keep durable messages in mailboxes. [`mailboxes::declare`] must have been
+    /// called. Default: false.
+    pub mailboxes: bool,
     /// How long calls under way may still take once the scope is cancelled;
     /// then their connections are cut. Default: 3 s.
     pub drain_timeout: Duration,
@@ -46,6 +49,7 @@ impl Default for ControlConfig {
             namespaces: Vec::new(),
             token_issuer: None,
             token_audience: None,
+            mailboxes: false,
             drain_timeout: Duration::from_secs(3),
         }
     }

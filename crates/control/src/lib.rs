@@ -15,6 +15,7 @@ mod config;
 mod connections;
 mod deadline;
 mod directory;
+mod durable;
 mod gateway_service;
 mod gateways;
 mod generated;

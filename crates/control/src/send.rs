@@ -6,9 +6,10 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
 use wire::{
+    GatewayId,
     control::{
-        BroadcastRequest, BroadcastResponse, DeliveryLevel, SendReceipt, SendRequest, SendResponse,
-        send_request::Target,
+        BroadcastRequest, BroadcastResponse, DeliveryLevel, MailboxRequest, MailboxResponse,
+        SendReceipt, SendRequest, SendResponse, send_request::Target,
     },
     gateway::{
         Deliver, Delivered, Level, LevelCount, Receipt, command::Command, command_reply::Reply,
@@ -17,6 +18,7 @@ use wire::{
 
 use crate::{
     deadline,
+    durable::Mailboxes,
     gateways::{Answer, GatewayError, Gateways},
     generated::send_service_server::SendService,
     meant::{Meant, no_target},
@@ -27,15 +29,19 @@ use crate::{
 /// Serves SendService.
 pub(crate) struct Sending {
     gateways: Gateways,
+    mailboxes: Mailboxes,
     receipts: Receipts,
     send: Arc<Method>,
     broadcast: Arc<Method>,
+    mailbox: Arc<Method>,
 }
 
 /// A message that is checked.
 struct Checked {
     meant: Meant,
     payload: Bytes,
+    /// Where it is in the user's mailbox; zero: in none.
+    offset: u64,
     level: DeliveryLevel,
     until: Instant,
 }
@@ -43,13 +49,15 @@ struct Checked {
 // === impl Sending ===
 
 impl Sending {
-    pub(crate) fn new(gateways: Gateways) -> Self {
+    pub(crate) fn new(gateways: Gateways, mailboxes: Mailboxes) -> Self {
         let method = |name| Method::new("SendService", name);
         Self {
             gateways,
+            mailboxes,
             receipts: Receipts::new(),
             send: method("Send"),
             broadcast: method("Broadcast"),
+            mailbox: method("Mailbox"),
         }
     }
 
@@ -64,12 +72,45 @@ impl Sending {
         };
         let (level, timeout) = (request.level, request.timeout);
         let send = Checked::new(meant, request.payload, level, timeout, &metadata)?;
-        let answers = self.ask(&send).await?;
-        let response = merge(&send, answers)?;
+        let response = match request.durable {
+            true => self.store_and_deliver(send, &request.message_id).await?,
+            false if !request.message_id.is_empty() => {
+                return Err(invalid("message_id", "needs durable"));
+            }
+            false => merge(&send, self.ask(&send).await?)?,
+        };
         for receipt in &response.receipts {
             self.receipts.count(receipt, 1);
         }
         Ok(response)
+    }
+
+    /// Once it is stored, what becomes of the delivery is no failure: whoever is
+    /// not reached now gets it later.
+    async fn store_and_deliver(
+        &self,
+        mut send: Checked,
+        message_id: &str,
+    ) -> Result<SendResponse, Status> {
+        let Meant::User(user) = &send.meant else {
+            return Err(invalid("durable", "is for a user"));
+        };
+        let payload = std::mem::take(&mut send.payload);
+        let stored = self.mailboxes.store(user, payload, message_id, send.until);
+        let stored = stored.await?;
+        send.offset = stored.offset.0;
+        let receipts = match self.ask(&send).await {
+            Ok(answers) => gather(&send, answers).0,
+            Err(error) => {
+                tracing::debug!(%error, "nobody was told of a message in a mailbox");
+                Vec::new()
+            }
+        };
+        Ok(SendResponse {
+            receipts,
+            mailbox_offset: stored.offset.0,
+            duplicate: stored.duplicate,
+        })
     }
 
     async fn deliver_to_all(
@@ -109,8 +150,7 @@ impl Sending {
             target: Some(send.meant.target()),
             payload: send.payload.clone(),
             await_level: awaited(send.level).into(),
-            mailbox_offset: 0,
-            mailbox_previous: 0,
+            mailbox_offset: send.offset,
         };
         let command = Command::Deliver(deliver);
         self.gateways
@@ -131,6 +171,15 @@ impl SendService for Sending {
     ) -> Result<Response<BroadcastResponse>, Status> {
         self.broadcast.observe(self.deliver_to_all(request)).await
     }
+
+    async fn mailbox(
+        &self,
+        request: Request<MailboxRequest>,
+    ) -> Result<Response<MailboxResponse>, Status> {
+        let until = deadline::of(request.metadata());
+        let standing = self.mailboxes.standing(request.into_inner(), until);
+        self.mailbox.observe(standing).await
+    }
 }
 
 fn delivered(reply: Reply) -> Option<Delivered> {
@@ -140,9 +189,12 @@ fn delivered(reply: Reply) -> Option<Delivered> {
     }
 }
 
-/// One answer of what the gateways said. A gateway that is silent does not
-/// hide what others delivered, and is never taken for one where nobody is.
-fn merge(send: &Checked, answers: Vec<Answer<Delivered>>) -> Result<SendResponse, Status> {
+/// The receipts in what the gateways said, one for each gateway that is silent
+/// among them, and those gateways.
+fn gather(
+    send: &Checked,
+    answers: Vec<Answer<Delivered>>,
+) -> (Vec<SendReceipt>, Vec<(GatewayId, GatewayError)>) {
     let mut receipts = Vec::new();
     let mut missing = Vec::new();
     for Answer { gateway, outcome } in answers {
@@ -154,18 +206,26 @@ fn merge(send: &Checked, answers: Vec<Answer<Delivered>>) -> Result<SendResponse
             Err(error) => missing.push((gateway, error)),
         }
     }
+    receipts.extend(missing.iter().map(|_| timed_out(String::new())));
+    (receipts, missing)
+}
+
+/// One answer of what the gateways said. A gateway that is silent does not
+/// hide what others delivered, and is never taken for one where nobody is.
+fn merge(send: &Checked, answers: Vec<Answer<Delivered>>) -> Result<SendResponse, Status> {
+    let (mut receipts, missing) = gather(send, answers);
     if let (Meant::Connection(id), [(_, GatewayError::Timeout)]) = (&send.meant, &*missing) {
-        let receipts = vec![timed_out(id.to_string())];
-        return Ok(SendResponse { receipts });
+        receipts = vec![timed_out(id.to_string())];
+    } else if receipts.len() == missing.len() {
+        return Err(match &*missing {
+            [] => not_connected("nobody is there"),
+            [(gateway, error), ..] => error.status(gateway),
+        });
     }
-    match (&*missing, receipts.is_empty()) {
-        ([], true) => Err(not_connected("nobody is there")),
-        ([(gateway, error), ..], true) => Err(error.status(gateway)),
-        (_, false) => {
-            receipts.extend(missing.iter().map(|_| timed_out(String::new())));
-            Ok(SendResponse { receipts })
-        }
-    }
+    Ok(SendResponse {
+        receipts,
+        ..SendResponse::default()
+    })
 }
 
 /// The look-up was sure that nobody is there.
@@ -222,6 +282,7 @@ impl Checked {
         Ok(Self {
             meant,
             payload,
+            offset: 0,
             level,
             until: deadline::asked(timeout, metadata)?,
         })
@@ -235,7 +296,8 @@ impl Checked {
             Level::Written => (DeliveryLevel::Written, ""),
             Level::Acknowledged => (DeliveryLevel::Acknowledged, ""),
             Level::Gone => (DeliveryLevel::Unspecified, "gone"),
-            Level::Refused | Level::Unspecified => (DeliveryLevel::Unspecified, "refused"),
+            Level::Refused => (DeliveryLevel::Unspecified, "refused"),
+            Level::Unspecified => (DeliveryLevel::Unspecified, "timeout"),
         };
         let late = failure.is_empty() && (level as i32) < (self.level as i32);
         SendReceipt {

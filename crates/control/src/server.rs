@@ -30,6 +30,7 @@ use crate::{
     config::ControlConfig,
     connections::Connections,
     directory::Directory,
+    durable::Mailboxes,
     gateway_service::Operating,
     gateways::Gateways,
     generated::{
@@ -199,9 +200,10 @@ fn router(
     let watching = Watching::new(bus.clone(), shutdown.clone());
     let looking = ChannelServiceServer::new(Looking::new(bus.clone(), channels.clone()));
     let keeping = WillServiceServer::new(Keeping::new(bus.clone()));
+    let mailboxes = Mailboxes::new(bus.clone(), config.mailboxes);
     let publishing = Publishing::new(bus, channels.clone(), config.in_flight_batches, shutdown);
     let publishing = PublishServiceServer::new(publishing);
-    let sending = SendServiceServer::new(Sending::new(gateways.clone()));
+    let sending = SendServiceServer::new(Sending::new(gateways.clone(), mailboxes));
     let connections = Connections::new(gateways.clone(), channels, watching);
     let connections = ConnectionServiceServer::new(connections);
     let operating = GatewayServiceServer::new(Operating::new(gateways));

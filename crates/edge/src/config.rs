@@ -65,6 +65,9 @@ pub struct EdgeConfig {
     /// What clients may leave to be done when they are gone. It needs a
     /// registrar.
     pub wills: WillLimits,
+    /// Give users what their mailboxes hold. [`mailboxes::declare`] must have been
+    /// called.
+    pub mailboxes: bool,
     /// Serve `/v1/echo`, which sends every WebSocket message back. For
     /// conformance suites only.
     pub echo: bool,

@@ -19,6 +19,7 @@ use wills::Armory;
 use wire::UserId;
 
 use crate::{
+    acks::Acks,
     clock::unix_ms,
     command::{CommandHandler, Queries},
     config::EdgeConfig,
@@ -42,6 +43,9 @@ const MAX_REFUSALS: usize = 1024;
 /// How long requests with an idempotency key may go on when the gateway has
 /// ended. Whoever repeats one later finds out what became of it.
 const JOURNAL_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long confirmations of mailboxes may be written when the gateway has ended.
+const ACKS_LIMIT: Duration = Duration::from_secs(2);
 
 /// Users that may wait for their connections to be counted, and connections for
 /// their predecessors to be ended.
@@ -119,6 +123,7 @@ impl Edge {
         let (wills, will_orders) = looks(registrar.is_some(), will_desk::WAITING);
         let gateway = Arc::new(Gateway {
             journal: desk,
+            acks: Arc::new(Acks::new()),
             routes: routes(&config.policies),
             fanout: Fanout::new(
                 bus.clone(),
@@ -216,6 +221,12 @@ impl Edge {
         let ending = handle.clone();
         let stop = async move { ending.ended().await };
         scope.spawn("journal", self.journal.run(stop, JOURNAL_LIMIT));
+        let (gateway, ending) = (self.gateway.clone(), handle.clone());
+        scope.spawn("mailbox-acks", async move {
+            let stop = async { ending.ended().await };
+            let bus = gateway.bus.clone();
+            gateway.acks.write(bus, stop, ACKS_LIMIT).await;
+        });
         if let Some(orders) = self.will_orders {
             let armory = Armory::new(self.gateway.bus.clone());
             scope.spawn_cancellable("wills", will_desk::serve(armory, orders));

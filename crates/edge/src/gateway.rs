@@ -16,7 +16,7 @@ use registry::Registrar;
 use tokio::sync::Semaphore;
 
 use crate::{
-    command::Queries, config::EdgeConfig, drain::Drain, fanout::Fanout, fencing::Claims,
+    acks::Acks, command::Queries, config::EdgeConfig, drain::Drain, fanout::Fanout, fencing::Claims,
     mailbox::Mailbox, metrics::Metrics, route::Route, shard::Mail, user_limit::Looks,
     wills::Orders,
 };
@@ -36,6 +36,8 @@ pub(crate) struct Gateway {
     pub(crate) wills: Option<Orders>,
     /// Tells the cluster who is connected; absent: nobody asks.
     pub(crate) registrar: Option<Arc<Registrar>>,
+    /// What users have confirmed of their mailboxes.
+    pub(crate) acks: Arc<Acks>,
     /// Takes requests with an idempotency key.
     pub(crate) journal: Desk,
     pub(crate) fanout: Arc<Fanout>,

@@ -6,6 +6,7 @@
 //! sockets itself; the front hands it a socket once the upgrade is answered.
 //! They share [`gateway::Gateway`] and talk by [`mailbox::Mailbox`].
 
+mod acks;
 mod clock;
 mod command;
 mod config;

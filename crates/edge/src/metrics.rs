@@ -29,6 +29,10 @@
 //! | `tidegate_edge_log_reads_total` | `shard`, `result` | reads of logs for those who are behind: `page`, `gone`, `failed` |
 //! | `tidegate_edge_log_read_publications_total` | `shard` | publications in those pages |
 //! | `tidegate_edge_bus_gaps_total` | `shard` | gaps told to listeners because the bus lost publications of a channel |
+//! | `tidegate_edge_mailbox_messages_total` | `shard` | durable messages put into outboxes |
+//! | `tidegate_edge_mailbox_reads_total` | `shard` | reads of mailboxes begun |
+//! | `tidegate_edge_mailbox_read_failures_total` | `shard` | reads that the bus failed; they are tried again |
+//! | `tidegate_edge_mailbox_acks_total` | `result` | users' confirmations: `written`, or `failed` and tried again |
 //! | `tidegate_edge_user_limit_closed_total` | | connections told to go because their user had too many |
 //! | `tidegate_edge_user_limit_failures_total` | | users whose connections could not be counted |
 //! | `tidegate_edge_fencings_total` | `result` | looks for older connections of a session: `alone`, `fenced` where there were any and their gateways were told, `failed` |
@@ -90,6 +94,12 @@ pub(crate) struct ShardCounters {
     pub(crate) lost: u64,
     /// Connections that took up an earlier session.
     pub(crate) resumed: u64,
+    /// Durable messages given.
+    pub(crate) mailbox_messages: u64,
+    /// Reads of mailboxes.
+    pub(crate) mailbox_reads: u64,
+    /// Reads of mailboxes that failed.
+    pub(crate) mailbox_failures: u64,
     /// Clients asked to move.
     pub(crate) asked_to_move: u64,
     /// Connections that went when they were asked to.
@@ -115,6 +125,9 @@ struct Handles {
     outbox_bytes: Gauge,
     opened: Counter,
     resumed: Counter,
+    mailbox_messages: Counter,
+    mailbox_reads: Counter,
+    mailbox_failures: Counter,
     asked_to_move: Counter,
     moved: Counter,
     turned_away: Counter,
@@ -192,6 +205,9 @@ impl ShardCounters {
             writes: 0,
             lost: 0,
             resumed: 0,
+            mailbox_messages: 0,
+            mailbox_reads: 0,
+            mailbox_failures: 0,
             asked_to_move: 0,
             moved: 0,
             turned_away: 0,
@@ -243,6 +259,9 @@ impl ShardCounters {
         handles.outbox_bytes.set(totals.queued_bytes as f64);
         handles.opened.absolute(self.opened);
         handles.resumed.absolute(self.resumed);
+        handles.mailbox_messages.absolute(self.mailbox_messages);
+        handles.mailbox_reads.absolute(self.mailbox_reads);
+        handles.mailbox_failures.absolute(self.mailbox_failures);
         handles.asked_to_move.absolute(self.asked_to_move);
         handles.moved.absolute(self.moved);
         handles.turned_away.absolute(self.turned_away);
@@ -293,6 +312,9 @@ impl Handles {
             moved: migrated("moved"),
             turned_away: migrated("closed"),
             left_over: migrated("left"),
+            mailbox_messages: counter!("tidegate_edge_mailbox_messages_total", "shard" => label()),
+            mailbox_reads: counter!("tidegate_edge_mailbox_reads_total", "shard" => label()),
+            mailbox_failures: counter!("tidegate_edge_mailbox_read_failures_total", "shard" => label()),
             resumed: counter!("tidegate_edge_sessions_resumed_total", "shard" => label()),
             messages_in: counter!("tidegate_edge_messages_received_total", "shard" => label()),
             bytes_in: counter!("tidegate_edge_received_bytes_total", "shard" => label()),

@@ -8,6 +8,7 @@ mod auth;
 mod build;
 mod cluster;
 mod load;
+mod mailbox;
 mod size;
 mod validate;
 mod wills;
@@ -23,6 +24,7 @@ pub use self::{
         DrainConfig, Fanout, IdempotencyConfig, NatsConfig, NatsTlsConfig, Redelivery, UserOverflow,
     },
     load::{ConfigError, load},
+    mailbox::MailboxConfig,
     size::Size,
     wills::{FiringConfig, WillsConfig},
 };
@@ -39,6 +41,8 @@ pub struct Config {
     pub control: ControlConfig,
     /// Metrics and health.
     pub admin: AdminConfig,
+    /// Durable messages to users.
+    pub mailbox: MailboxConfig,
     /// Logs.
     pub log: LogConfig,
     /// Tokens.

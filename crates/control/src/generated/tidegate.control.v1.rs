@@ -2405,6 +2405,31 @@ pub mod send_service_client {
                 .insert(GrpcMethod::new("tidegate.control.v1.SendService", "Broadcast"));
             self.inner.unary(req, path, codec).await
         }
+        /// Says how a user's mailbox stands.
+        pub async fn mailbox(
+            &mut self,
+            request: impl tonic::IntoRequest<::wire::control::MailboxRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::MailboxResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tidegate.control.v1.SendService/Mailbox",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("tidegate.control.v1.SendService", "Mailbox"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2438,6 +2463,14 @@ pub mod send_service_server {
             request: tonic::Request<::wire::control::BroadcastRequest>,
         ) -> std::result::Result<
             tonic::Response<::wire::control::BroadcastResponse>,
+            tonic::Status,
+        >;
+        /// Says how a user's mailbox stands.
+        async fn mailbox(
+            &self,
+            request: tonic::Request<::wire::control::MailboxRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::MailboxResponse>,
             tonic::Status,
         >;
     }
@@ -2593,6 +2626,51 @@ pub mod send_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = BroadcastSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tidegate.control.v1.SendService/Mailbox" => {
+                    #[allow(non_camel_case_types)]
+                    struct MailboxSvc<T: SendService>(pub Arc<T>);
+                    impl<
+                        T: SendService,
+                    > tonic::server::UnaryService<::wire::control::MailboxRequest>
+                    for MailboxSvc<T> {
+                        type Response = ::wire::control::MailboxResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<::wire::control::MailboxRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SendService>::mailbox(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MailboxSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -129,6 +129,7 @@ impl Shard {
             directory.remove(identity, session, slot_number(slot));
         }
         self.core.deliveries.gone(slot_number(slot));
+        self.core.readers.remove(slot_number(slot));
         for channel in self.core.hub.leave(member(slot)) {
             self.core.abandon(&channel);
         }

@@ -71,6 +71,8 @@ pub(crate) struct Flow {
     pub(crate) asked_to_move: bool,
     /// Nothing more is read: closed once every operation has its answer.
     pub(crate) leaving: bool,
+    /// Where the connection stands in its user's mailbox was found out.
+    pub(crate) knows_mailbox: bool,
 }
 
 /// What rarely matters; apart, so that the hot part stays small.

@@ -1,6 +1,8 @@
 //! Messages to clients that are not of a channel, and what becomes of them.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    cell::RefCell, collections::BTreeMap, ops::RangeInclusive, rc::Rc, sync::Arc, time::Instant,
+};
 
 use wire::{
     ConnectionId,
@@ -24,6 +26,9 @@ pub(super) struct Deliveries {
     last: u64,
     /// By slot and number.
     waiting: BTreeMap<(u32, u64), Awaited>,
+    /// Those of mailboxes, by slot, offset and number, until they are given; until
+    /// they are confirmed, if that is awaited.
+    stored: BTreeMap<(u32, u64, u64), Awaited>,
     /// When the first of them must be answered, or earlier.
     due: Option<Instant>,
 }
@@ -47,6 +52,9 @@ impl Shard {
     /// Sends a message to everybody meant, and answers at once or when it is
     /// known how far it got.
     pub(super) fn deliver(&mut self, deliver: &Deliver, query: &Arc<Query>) {
+        if deliver.mailbox_offset != 0 {
+            return self.deliver_stored(deliver, query);
+        }
         let slots = self.targets(query.target());
         let fits = self.core.can_hold(deliver.payload.len());
         let awaits = match deliver.await_level() {
@@ -99,7 +107,7 @@ impl Shard {
 
     /// Queues an event for a connection; `false` if its outbox refused it, and
     /// the connection is being closed.
-    fn send_direct(
+    pub(super) fn send_direct(
         &mut self,
         slot: usize,
         event: &ServerEvent,
@@ -113,6 +121,52 @@ impl Shard {
         room.map_err(|ending| self.end(slot, ending)).is_ok()
     }
 
+    /// Awaits what becomes of a mailbox's message at these connections; `false` if
+    /// that was answered at once.
+    pub(super) fn expect_stored(
+        &mut self,
+        deliver: &Deliver,
+        query: &Arc<Query>,
+        slots: &[usize],
+    ) -> bool {
+        let ids: Vec<_> = slots.iter().map(|&slot| self.id_of(slot)).collect();
+        let deliveries = &mut self.core.deliveries;
+        if slots.is_empty() || !deliveries.has_room(slots.len()) {
+            // They are given it, but who asks is not told.
+            let unknown = ids.iter().map(|id| receipt_of(id, Level::Unspecified));
+            query.answer(Answer::Delivered(unknown.collect()));
+            return false;
+        }
+        let pending = Rc::new(Pending {
+            query: query.clone(),
+            awaits: match deliver.await_level() {
+                level @ (Level::Written | Level::Acknowledged) => level,
+                _ => Level::Enqueued,
+            },
+            receipts: RefCell::new((slots.len(), Vec::with_capacity(slots.len()))),
+        });
+        for (&slot, id) in slots.iter().zip(ids) {
+            let place = (slot_number(slot), deliver.mailbox_offset);
+            deliveries.expect_stored(place, id, &pending);
+        }
+        true
+    }
+
+    /// The connection has been given a mailbox's messages up to `offset`, some time
+    /// ago, and has confirmed those up to `confirmed`.
+    pub(super) fn given_before(&mut self, slot: usize, offset: u64, confirmed: u64) {
+        let is_written = self.core.hub.outbox(member(slot)).is_empty();
+        let slot = slot_number(slot);
+        let deliveries = &mut self.core.deliveries;
+        if let Some(number) = deliveries.give(slot, offset) {
+            match is_written {
+                true => deliveries.settle((slot, number), Level::Written),
+                false => deliveries.settle((slot, number), Level::Enqueued),
+            }
+        }
+        deliveries.confirmed(slot, confirmed);
+    }
+
     fn id_of(&self, slot: usize) -> ConnectionId {
         let generation = self.connections[slot].generation;
         self.core.connection_id(slot, generation)
@@ -123,7 +177,7 @@ impl Shard {
 
 impl Deliveries {
     fn has_room(&self, count: usize) -> bool {
-        self.waiting.len() + count <= MAX_WAITING
+        self.waiting.len() + self.stored.len() + count <= MAX_WAITING
     }
 
     fn expect(&mut self, slot: u32, id: ConnectionId, pending: &Rc<Pending>) -> u64 {
@@ -134,9 +188,67 @@ impl Deliveries {
             pending: pending.clone(),
         };
         self.waiting.insert((slot, self.last), awaited);
-        let answer_by = pending.query.answer_by;
-        self.due = Some(self.due.map_or(answer_by, |due| due.min(answer_by)));
+        self.answer_by(pending.query.answer_by);
         self.last
+    }
+
+    fn expect_stored(
+        &mut self,
+        (slot, offset): (u32, u64),
+        id: ConnectionId,
+        pending: &Rc<Pending>,
+    ) {
+        self.last += 1;
+        let awaited = Awaited {
+            id,
+            reached: Level::Unspecified,
+            pending: pending.clone(),
+        };
+        self.stored.insert((slot, offset, self.last), awaited);
+        self.answer_by(pending.query.answer_by);
+    }
+
+    fn answer_by(&mut self, answer_by: Instant) {
+        self.due = Some(self.due.map_or(answer_by, |due| due.min(answer_by)));
+    }
+
+    /// The mailbox's messages up to `offset` are in the connection's outbox, or were
+    /// in it; the last is to be sent with this receipt.
+    pub(super) fn give(&mut self, slot: u32, offset: u64) -> Option<hub::Receipt> {
+        let mut receipt = None;
+        let is_done = |_: &_, awaited: &mut Awaited| {
+            awaited.reached = Level::Enqueued;
+            awaited.pending.awaits != Level::Acknowledged
+        };
+        for ((.., number), awaited) in self.stored.extract_if(up_to(slot, offset), is_done) {
+            match awaited.pending.awaits {
+                Level::Written => {
+                    self.waiting.insert((slot, number), awaited);
+                    if let Some(earlier) = receipt.replace(number)
+                        && let Some(earlier) = self.waiting.remove(&(slot, earlier))
+                    {
+                        earlier.settle(Level::Enqueued);
+                    }
+                }
+                _ => awaited.settle(Level::Enqueued),
+            }
+        }
+        receipt
+    }
+
+    /// The connection can't be given the mailbox's message at `offset`.
+    pub(super) fn refuse(&mut self, slot: u32, offset: u64) {
+        for (_, awaited) in self.stored.extract_if(up_to(slot, offset), |_, _| true) {
+            awaited.settle(Level::Refused);
+        }
+    }
+
+    /// The client confirmed the mailbox's messages up to an offset.
+    pub(super) fn confirmed(&mut self, slot: u32, offset: u64) {
+        let is_given = |_: &_, awaited: &mut Awaited| awaited.pending.awaits == Level::Acknowledged;
+        for (_, awaited) in self.stored.extract_if(up_to(slot, offset), is_given) {
+            awaited.settle(Level::Acknowledged);
+        }
     }
 
     /// The socket in `slot` took the last byte.
@@ -163,6 +275,9 @@ impl Deliveries {
     /// A connection ended; what it had not written or confirmed will never be.
     pub(super) fn gone(&mut self, slot: u32) {
         self.settle_range(slot, u64::MAX, |_| true, Level::Gone);
+        for (_, awaited) in self.stored.extract_if(up_to(slot, u64::MAX), |_, _| true) {
+            awaited.settle(Level::Gone);
+        }
     }
 
     /// Answers deliveries that have waited long enough with the levels reached.
@@ -175,12 +290,16 @@ impl Deliveries {
             return;
         }
         let late = |_: &_, awaited: &mut Awaited| awaited.pending.query.answer_by <= now;
-        for (_, awaited) in self.waiting.extract_if(.., late) {
+        let waiting = self.waiting.extract_if(.., late).map(|(_, it)| it);
+        let late = |_: &_, awaited: &mut Awaited| awaited.pending.query.answer_by <= now;
+        let stored = self.stored.extract_if(.., late).map(|(_, it)| it);
+        for awaited in waiting.chain(stored) {
             let reached = awaited.reached;
             awaited.settle(reached);
         }
         let answer_by = |awaited: &Awaited| awaited.pending.query.answer_by;
-        self.due = self.waiting.values().map(answer_by).min();
+        let left = self.waiting.values().chain(self.stored.values());
+        self.due = left.map(answer_by).min();
     }
 
     fn settle(&mut self, key: (u32, u64), level: Level) {
@@ -217,6 +336,11 @@ impl Awaited {
             self.pending.query.answer(Answer::Delivered(all));
         }
     }
+}
+
+/// Everything of a connection up to an offset of its mailbox.
+fn up_to(slot: u32, offset: u64) -> RangeInclusive<(u32, u64, u64)> {
+    (slot, 0, 0)..=(slot, offset, u64::MAX)
 }
 
 fn direct(deliver: &Deliver, ack_id: Option<u64>) -> ServerEvent {

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use hub::EncodedPublication;
 use wire::{Channel, Subprotocol, client::Failure};
 
-use super::{history::Awaited, latest::StateRead, recovery::EndedRead};
+use super::{
+    history::Awaited, latest::StateRead, mailboxes::News, recovery::EndedRead,
+};
 use crate::{
     command::Query,
     fanout::Entry,
@@ -60,6 +62,11 @@ pub(crate) enum Mail {
     State(Box<StateRead>),
     /// A log was read for those who are behind, or can't be.
     LogRead(Box<EndedRead>),
+    /// Something about a connection's mailbox.
+    Mailbox {
+        connection: ConnectionKey,
+        news: News,
+    },
     /// The control plane wants something.
     Query(Arc<Query>),
     /// Register every connection anew.

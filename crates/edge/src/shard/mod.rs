@@ -18,6 +18,7 @@ mod history;
 mod latest;
 mod leaving;
 mod mail;
+mod mailboxes;
 mod operations;
 mod outage;
 mod perform;
@@ -42,7 +43,7 @@ use slab::Slab;
 
 use self::{
     channels::Channels, connection::Connection, deliveries::Deliveries, directory::Directory,
-    latest::States, leaving::Stage, recovery::LogReads, scan::Scanner,
+    latest::States, leaving::Stage, mailboxes::Readers, recovery::LogReads, scan::Scanner,
 };
 pub(crate) use self::{
     mail::{Adopted, ConnectionKey, Credential, Greeted, Mail},
@@ -93,6 +94,8 @@ struct Core {
     states: States,
     directory: Directory,
     deliveries: Deliveries,
+    /// Of the mailboxes of whoever is connected.
+    readers: Readers,
     actions: Actions,
     /// Pages of logs that the bus reads for clients.
     reads: usize,
@@ -135,6 +138,7 @@ impl Seat {
             states: States::default(),
             directory: Directory::default(),
             deliveries: Deliveries::default(),
+            readers: Readers::default(),
             actions: Actions::default(),
             reads: 0,
             clock: Clock::start(),

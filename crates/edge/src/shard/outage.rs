@@ -30,6 +30,9 @@ impl Shard {
                 self.core.hub.send(member(slot), &notice, None);
             }
         }
+        if up {
+            self.look_again();
+        }
     }
 }
 

@@ -140,10 +140,12 @@ impl Core {
                 if let Ok(identity) = &verdict {
                     self.take_up(connection, &introduction, &identity.user);
                 }
+                self.claim_mailbox(slot, connection, introduction.mailbox_offset);
                 self.admit(slot, connection, verdict)?;
             }
             Action::Introduce(introduction) => {
                 connection.introduce(&introduction);
+                self.claim_mailbox(slot, connection, introduction.mailbox_offset);
                 if !introduction.ticket.is_empty() {
                     // Backends know the connection by its session already.
                     self.counters.ticket_refused("late");
@@ -171,8 +173,9 @@ impl Core {
             publish @ Action::Publish { .. } => self.publish(slot, connection, publish),
             request @ Action::Request { .. } => self.request(slot, connection, request),
             Action::CancelRequest { id } => self.cancel(connection, id),
-            Action::Acked { up_to: _, ack_id } => {
+            Action::Acked { up_to, ack_id } => {
                 self.deliveries.acknowledged(slot_number(slot), ack_id);
+                self.confirm_mailbox(slot, connection, up_to);
             }
             read @ Action::History { .. } => self.read_history(slot, connection, read),
             arm @ Action::ArmWill { .. } => self.arm_will(slot, connection, arm),

@@ -80,6 +80,7 @@ impl Shard {
                 outcome,
             } => self.will_settled(connection, id, outcome),
             Mail::State(read) => self.take_state(*read),
+            Mail::Mailbox { connection, news } => self.hear(connection, news),
             Mail::Adopt(adopted) => self.adopt(*adopted),
             Mail::Joined { channel, entry } => self.joined(&channel, entry),
             Mail::Query(query) => self.answer(&query),

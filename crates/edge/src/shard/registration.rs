@@ -3,8 +3,8 @@
 use registry::{ConnectionRecord, Written};
 use wire::{CloseCause, gateway::RegisteredConnection};
 
-use super::{Core, Shard, connection::Connection};
-use crate::fencing::Claim;
+use super::{Core, Mail, Shard, connection::Connection, mail::ConnectionKey, mailboxes::News};
+use crate::{fencing::Claim, mailbox::Mailbox};
 
 impl Shard {
     /// The registry has lost this gateway: whoever lives here is told anew.
@@ -23,18 +23,23 @@ impl Shard {
 impl Core {
     /// A connection was established.
     pub(super) fn register(&self, slot: usize, connection: &Connection) {
+        let key = connection.key(slot);
         if let Some(registrar) = &self.gateway.registrar
             && let Some(record) = self.record(slot, connection)
         {
-            let written = self.look_at(&record);
+            let written = self.look_at(&record, key);
             registrar.opened(record, Some(written));
+        } else if self.gateway.config.mailboxes {
+            registered(self.mailbox(), key);
         }
     }
 
     /// What follows once the entry is in the registry: the user's connections are
-    /// counted, if there is a limit, and older ones of the session are ended.
-    /// There is room for every connection that may be open.
-    fn look_at(&self, record: &ConnectionRecord) -> Written {
+    /// counted, if there is a limit, older ones of the session are ended, and the
+    /// user's mailbox is read. There is room for every connection that may be open.
+    fn look_at(&self, record: &ConnectionRecord, key: ConnectionKey) -> Written {
+        let reads = self.gateway.config.mailboxes;
+        let mailbox = reads.then(|| self.mailbox().clone());
         let looks = self.gateway.user_looks.clone();
         let claims = self.gateway.claims.clone();
         let claim = Claim::of(record);
@@ -44,6 +49,9 @@ impl Core {
             }
             if let Some(claims) = claims.filter(|_| claim.may_have_rivals()) {
                 drop(claims.try_send(claim));
+            }
+            if let Some(mailbox) = mailbox {
+                registered(&mailbox, key);
             }
         })
     }
@@ -84,4 +92,9 @@ impl Core {
             entry,
         })
     }
+}
+
+fn registered(mailbox: &Mailbox, connection: ConnectionKey) {
+    let news = News::Registered;
+    mailbox.push(Mail::Mailbox { connection, news });
 }

@@ -56,6 +56,7 @@ impl Shard {
         }
         self.core.deliveries.expire();
         self.core.retry_reads(false);
+        self.retry_mailboxes();
         self.send_away();
         self.serve_states();
         self.scanner.scanned = now;

@@ -46,7 +46,7 @@ impl Shard {
         slots.filter(|slot| self.is_established(*slot)).collect()
     }
 
-    fn is_established(&self, slot: usize) -> bool {
+    pub(super) fn is_established(&self, slot: usize) -> bool {
         let connection = self.connections.get(slot);
         connection.is_some_and(|found| matches!(found.phase, Phase::Established(_)))
     }

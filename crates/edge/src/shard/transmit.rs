@@ -70,6 +70,7 @@ impl Shard {
         {
             self.finish_close(slot);
         }
+        self.read_on_if_stalled(slot);
     }
 
     fn lost(&mut self, slot: usize) {

@@ -73,6 +73,9 @@ impl Site {
             .await
             .expect("memory has tables");
         wills::declare(&*bus).await.expect("memory has tables");
+        mailboxes::declare(&*bus, limits)
+            .await
+            .expect("memory has both");
         Self { bus, tokens, scope }
     }
 
@@ -382,6 +385,7 @@ fn config() -> EdgeConfig {
             max_grace: Duration::from_secs(60),
             max_payload_bytes: 1024,
         },
+        mailboxes: false,
         echo: false,
     }
 }

@@ -11,6 +11,7 @@ mod handshake;
 mod history;
 mod latest;
 mod limits;
+mod mailboxes;
 mod moving;
 mod outages;
 mod protocol;

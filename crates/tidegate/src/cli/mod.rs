@@ -10,6 +10,7 @@ mod dev;
 mod failure;
 mod gateways;
 mod history;
+mod mailbox;
 mod output;
 mod payload;
 mod publish;
@@ -76,6 +77,8 @@ enum Command {
     Send(send::Args),
     /// Send to everybody
     Broadcast(send::BroadcastArgs),
+    /// See what waits in a user's mailbox
+    Mailbox(mailbox::Args),
     /// See who is connected, watch, disconnect, subscribe and unsubscribe
     Connections(connections::Args),
     /// See which gateways there are
@@ -116,6 +119,7 @@ impl Cli {
             Command::Request(args) => request::run(args, json).await,
             Command::Send(args) => send::run(args, json).await,
             Command::Broadcast(args) => send::broadcast(args, json).await,
+            Command::Mailbox(args) => mailbox::run(args, json).await,
             Command::Connections(args) => connections::run(args, json).await,
             Command::Gateways(args) => gateways::run(args, json).await,
             Command::Wills(args) => wills::run(args, json).await,

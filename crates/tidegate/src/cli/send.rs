@@ -6,7 +6,8 @@ use clap::ValueEnum;
 use control::client::SendServiceClient;
 use serde_json::json;
 use wire::control::{
-    BroadcastRequest, BroadcastResponse, DeliveryLevel, SendReceipt, SendRequest, send_request,
+    BroadcastRequest, BroadcastResponse, DeliveryLevel, SendReceipt, SendRequest, SendResponse,
+    send_request,
 };
 
 use super::{
@@ -20,6 +21,14 @@ use super::{
 pub(super) struct Args {
     #[command(flatten)]
     target: WideTargetArgs,
+
+    /// Keep it in the user's mailbox until a client of his confirms it
+    #[arg(long, requires = "user")]
+    durable: bool,
+
+    /// Keep the first of messages with the same id only
+    #[arg(long, value_name = "ID", requires = "durable", default_value = "")]
+    message_id: String,
 
     #[command(flatten)]
     message: MessageArgs,
@@ -60,15 +69,32 @@ enum Level {
 }
 
 pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
-    let Args { target, message } = args;
+    let Args {
+        target,
+        durable,
+        message_id,
+        message,
+    } = args;
     let request = SendRequest {
         target: target.into(),
         level: message.level(),
         timeout: message.timeout()?,
         payload: message.payload.read()?,
+        durable,
+        message_id,
     };
     let mut client = SendServiceClient::new(message.grpc.connect().await?);
-    let receipts = client.send(request).await?.into_inner().receipts;
+    let SendResponse {
+        receipts,
+        mailbox_offset,
+        duplicate,
+    } = client.send(request).await?.into_inner();
+    if durable && json {
+        output::line(json!({ "mailbox_offset": mailbox_offset, "duplicate": duplicate }))?;
+    } else if durable {
+        let kept = if duplicate { "kept before" } else { "kept" };
+        output::line(format_args!("mailbox {mailbox_offset}  {kept}"))?;
+    }
     for receipt in &receipts {
         print(receipt, json)?;
     }

@@ -93,6 +93,7 @@ impl Config {
                 },
             }),
             wills: gateway.wills.limits(),
+            mailboxes: self.mailbox.enabled,
             echo: gateway.echo,
         })
     }
@@ -111,8 +112,14 @@ impl Config {
                 .collect(),
             token_issuer: self.auth.issuer.clone(),
             token_audience: self.auth.audience.clone(),
+            mailboxes: self.mailbox.enabled,
             ..ControlConfig::default()
         }
+    }
+
+    /// How much mailboxes keep; absent: there are none.
+    pub fn mailboxes(&self) -> Option<LogLimits> {
+        self.mailbox.enabled.then(|| self.mailbox.limits())
     }
 
     /// How wills are fired.

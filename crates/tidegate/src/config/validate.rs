@@ -15,6 +15,12 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         "control.in_flight_batches",
         config.control.in_flight_batches,
     )?;
+    if config.mailbox.messages == 0 || config.mailbox.age.is_zero() {
+        return nonsense(
+            "mailbox",
+            "keeps nothing; set mailbox.enabled = false instead",
+        );
+    }
     let mut names = HashSet::new();
     for entry in &config.namespace {
         namespace(entry, &mut names)?;

@@ -854,6 +854,18 @@ pub struct SendRequest {
     /// deadline holds too.
     #[prost(message, optional, tag = "5")]
     pub timeout: ::core::option::Option<::prost_types::Duration>,
+    /// Keep it in the user's mailbox first, until he acknowledges it or it is too old,
+    /// and give it to his connections in the mailbox's order. Only for a user. The
+    /// call then succeeds once it is kept, whoever is there: with nobody connected it
+    /// has no receipts, and a failure to deliver shows in the receipts alone. Without
+    /// success the message may be kept or not: send it again with the same message_id.
+    #[prost(bool, tag = "8")]
+    pub durable: bool,
+    /// With durable: of messages with the same id to one user, sent within two
+    /// minutes, the mailbox keeps the first; at most 255 bytes without control
+    /// characters. Empty: each is a message of its own.
+    #[prost(string, tag = "9")]
+    pub message_id: ::prost::alloc::string::String,
     #[prost(oneof = "send_request::Target", tags = "1, 2, 6, 7")]
     pub target: ::core::option::Option<send_request::Target>,
 }
@@ -883,8 +895,16 @@ impl ::prost::Name for SendRequest {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SendResponse {
+    /// Of a durable message no receipt may mean that nobody is there, or that it is
+    /// not known who is.
     #[prost(message, repeated, tag = "1")]
     pub receipts: ::prost::alloc::vec::Vec<SendReceipt>,
+    /// Its position in the user's mailbox; zero: it is in none.
+    #[prost(uint64, tag = "2")]
+    pub mailbox_offset: u64,
+    /// The mailbox had a message with this message_id; mailbox_offset is that one's.
+    #[prost(bool, tag = "3")]
+    pub duplicate: bool,
 }
 impl ::prost::Name for SendResponse {
     const NAME: &'static str = "SendResponse";
@@ -894,6 +914,44 @@ impl ::prost::Name for SendResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/tidegate.control.v1.SendResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MailboxRequest {
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+}
+impl ::prost::Name for MailboxRequest {
+    const NAME: &'static str = "MailboxRequest";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.MailboxRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.MailboxRequest".into()
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MailboxResponse {
+    /// The user's clients have confirmed everything up to here; zero: nothing that is
+    /// still kept.
+    #[prost(uint64, tag = "1")]
+    pub acknowledged_up_to: u64,
+    /// Offset of the newest message kept; zero: there is none.
+    #[prost(uint64, tag = "2")]
+    pub newest: u64,
+    /// Messages kept behind acknowledged_up_to.
+    #[prost(uint64, tag = "3")]
+    pub unacknowledged: u64,
+}
+impl ::prost::Name for MailboxResponse {
+    const NAME: &'static str = "MailboxResponse";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.MailboxResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.MailboxResponse".into()
     }
 }
 /// What became of the message at one connection.

@@ -141,12 +141,11 @@ pub struct Deliver {
     /// unspecified: LEVEL_ENQUEUED.
     #[prost(enumeration = "Level", tag = "3")]
     pub await_level: i32,
-    /// Position in the user's mailbox; zero: the message is in none.
+    /// The user's mailbox holds the message at this offset, and payload is empty: the
+    /// gateway reads it there, so that each connection gets it in its order. Zero:
+    /// the message is in no mailbox.
     #[prost(uint64, tag = "4")]
     pub mailbox_offset: u64,
-    /// Offset of the message before it in the mailbox; zero: it is the first.
-    #[prost(uint64, tag = "5")]
-    pub mailbox_previous: u64,
 }
 impl ::prost::Name for Deliver {
     const NAME: &'static str = "Deliver";
@@ -550,6 +549,7 @@ impl ::prost::Name for Fence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Level {
+    /// Not known yet when the answer was due.
     Unspecified = 0,
     /// The connection's outbox refused it.
     Refused = 1,
