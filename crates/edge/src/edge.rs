@@ -110,10 +110,6 @@ impl Edge {
         let address = listener.local_addr().map_err(bind)?;
         let seats = seats(config.shards).map_err(EdgeError::Poll)?;
         let mailboxes: Arc<[Mailbox]> = seats.iter().map(|seat| seat.mailbox.clone()).collect();
-        let shard = |mailbox: &Mailbox| ShardHandle {
-            mailbox: mailbox.clone(),
-            load: AtomicUsize::new(0),
-        };
         let connection_limit = config
             .max_connections
             .min(descriptor_budget(config.reserved_descriptors));
@@ -131,7 +127,7 @@ impl Edge {
                 &config.policies,
                 config.linger,
             ),
-            shards: mailboxes.iter().map(shard).collect(),
+            shards: mailboxes.iter().map(shard_handle).collect(),
             metrics: Metrics::new(),
             queries: Queries::new(),
             handshakes: Semaphore::new(config.max_handshakes),
@@ -261,6 +257,13 @@ impl std::fmt::Debug for Edge {
 
 fn seats(shards: usize) -> io::Result<Vec<Seat>> {
     (0..shards).map(|_| Seat::new()).collect()
+}
+
+fn shard_handle(mailbox: &Mailbox) -> ShardHandle {
+    ShardHandle {
+        mailbox: mailbox.clone(),
+        load: AtomicUsize::new(0),
+    }
 }
 
 /// A queue for what follows once a connection is in the registry, if it is wanted:

@@ -7,6 +7,7 @@ mod crowd;
 mod history;
 mod holding_bus;
 mod listing;
+mod mailboxes;
 mod operating;
 mod plane;
 mod publishing;

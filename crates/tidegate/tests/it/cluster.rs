@@ -3,6 +3,7 @@
 mod deaths;
 mod drains;
 mod fencing;
+mod mailboxes;
 mod outages;
 mod repeating;
 mod together;

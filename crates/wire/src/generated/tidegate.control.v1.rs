@@ -937,7 +937,8 @@ pub struct MailboxResponse {
     /// still kept.
     #[prost(uint64, tag = "1")]
     pub acknowledged_up_to: u64,
-    /// Offset of the newest message kept; zero: there is none.
+    /// Offset of the newest message that is known, kept or not any more; zero: there
+    /// is none.
     #[prost(uint64, tag = "2")]
     pub newest: u64,
     /// Messages kept behind acknowledged_up_to.

@@ -81,7 +81,7 @@ async fn a_targeted_send_concerns_only_the_gateway_that_holds_the_user() {
         target: Some(Target::User("bob".into())),
         payload: "for bob".into(),
         level: DeliveryLevel::Acknowledged.into(),
-        timeout: None,
+        ..SendRequest::default()
     };
     // The registry is written behind the data path, so it may be a moment late.
     let before = commands(&cluster, ["gw1", "gw3"]).await;
