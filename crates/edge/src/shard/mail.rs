@@ -7,9 +7,7 @@ use bytes::Bytes;
 use hub::EncodedPublication;
 use wire::{Channel, Subprotocol, client::Failure};
 
-use super::{
-    history::Awaited, latest::StateRead, mailboxes::News, recovery::EndedRead,
-};
+use super::{history::Awaited, latest::StateRead, mailboxes::News, recovery::EndedRead};
 use crate::{
     command::Query,
     fanout::Entry,
