@@ -16,9 +16,9 @@ use registry::Registrar;
 use tokio::sync::Semaphore;
 
 use crate::{
-    acks::Acks, command::Queries, config::EdgeConfig, drain::Drain, fanout::Fanout, fencing::Claims,
-    mailbox::Mailbox, metrics::Metrics, route::Route, shard::Mail, user_limit::Looks,
-    wills::Orders,
+    acks::Acks, command::Queries, config::EdgeConfig, drain::Drain, fanout::Fanout,
+    fencing::Claims, mailbox::Mailbox, metrics::Metrics, route::Route, shard::Mail,
+    user_limit::Looks, wills::Orders,
 };
 
 /// Shared by the front and the shards; nothing in it is on the path of a
