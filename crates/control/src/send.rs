@@ -1,9 +1,9 @@
 //! SendService: messages to users and connections, and what became of them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
 use wire::{
     GatewayId,
@@ -25,6 +25,9 @@ use crate::{
     metrics::{Method, Receipts},
     status::{invalid, rich},
 };
+
+/// Before it is asked again who is to be told of a message in a mailbox.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves SendService.
 pub(crate) struct Sending {
@@ -99,12 +102,18 @@ impl Sending {
         let stored = self.mailboxes.store(user, payload, message_id, send.until);
         let stored = stored.await?;
         send.offset = stored.offset.0;
-        let receipts = match self.ask(&send).await {
-            Ok(answers) => gather(&send, answers).0,
-            Err(error) => {
-                tracing::debug!(%error, "nobody was told of a message in a mailbox");
-                Vec::new()
+        let receipts = loop {
+            match self.ask(&send).await {
+                Ok(answers) => break gather(&send, answers).0,
+                Err(error) => {
+                    tracing::debug!(%error, "nobody was told of a message in a mailbox");
+                }
             }
+            // The registry may be back before the caller gives up.
+            if Instant::now() + PAUSE >= send.until {
+                break Vec::new();
+            }
+            sleep(PAUSE).await;
         };
         Ok(SendResponse {
             receipts,

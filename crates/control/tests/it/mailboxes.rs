@@ -110,7 +110,9 @@ async fn what_becomes_of_the_delivery_is_no_failure_of_the_send() {
     assert_eq!(sent.receipts.len(), 1);
     assert_eq!(sent.receipts[0].failure, "timeout");
     plane.directory.fails(bus::BusError::Unavailable);
-    let sent = send(&plane, to_alice("two", "")).await.expect("kept");
+    let mut request = to_alice("two", "");
+    request.timeout = milliseconds(300);
+    let sent = send(&plane, request).await.expect("kept");
     assert!(sent.receipts.is_empty() && sent.mailbox_offset > 0);
     assert_eq!(standing(&plane).await.unacknowledged, 2);
     plane.stop().await;

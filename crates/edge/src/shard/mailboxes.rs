@@ -20,20 +20,19 @@
 //! wait, with a few bytes for each connection. A user without messages costs a
 //! connection one read and leaves nothing behind.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod readers;
+
+use std::{sync::Arc, time::Instant};
 
 use bus::{BusError, Entry, HistoryPage, Message};
-use foldhash::HashMap;
 use wire::{
     UserId,
     client::{Direct, ServerEvent, server_event::Event},
-    gateway::Deliver,
+    gateway::{Deliver, command::Command},
 };
 
+use self::readers::Next;
+pub(super) use self::readers::Readers;
 use super::{
     Core, Mail, Shard,
     connection::{Connection, Phase, slot_number},
@@ -45,56 +44,6 @@ use crate::{command::Query, mailbox::Mailbox};
 /// Reads under way at a gateway, of all its shards together.
 const MAX_READS: usize = 64;
 
-/// Before reads go on after one that failed.
-const PAUSE: Duration = Duration::from_millis(500);
-
-/// The readers of one shard.
-#[derive(Default)]
-pub(super) struct Readers {
-    /// By slot. Whoever is not in it is idle, at the mailbox's beginning.
-    readers: HashMap<u32, Reader>,
-    waiting: VecDeque<ConnectionKey>,
-    under_way: usize,
-    stalled: usize,
-    /// No read begins before; a read has failed.
-    pause_until: Option<Instant>,
-}
-
-/// How far one connection has read.
-#[derive(Default)]
-struct Reader {
-    /// Offset of the last message given to it, or that it said it had.
-    cursor: u64,
-    /// The newest offset that the log is known to have had.
-    known: u64,
-    /// What the client has confirmed.
-    confirmed: u64,
-    /// How much of that was passed on.
-    noted: u64,
-    stage: Stage,
-    /// Nobody knows where to begin: the user's cursor says, if there is anything.
-    /// Once the mailbox was found empty, that is its beginning, whatever others of
-    /// the user have confirmed since.
-    is_new: bool,
-    /// The cursor is what the client says, which may be of another log.
-    is_claimed: bool,
-    /// A word may have been lost, so a break in the log may hide messages.
-    in_doubt: bool,
-}
-
-/// See the module.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
-    #[default]
-    Idle,
-    Waiting,
-    Reading {
-        /// A word came meanwhile.
-        again: bool,
-    },
-    Stalled,
-}
-
 /// What a reader hears.
 pub(crate) enum News {
     /// The connection is in the registry.
@@ -103,13 +52,6 @@ pub(crate) enum News {
     Page(Result<HistoryPage, BusError>),
     /// The user's cursor, or why not.
     Cursor(Result<Vec<Entry>, BusError>),
-}
-
-/// What a page left to do.
-enum Next {
-    Rest,
-    ReadOn,
-    WaitForRoom,
 }
 
 impl Shard {
@@ -152,6 +94,19 @@ impl Shard {
             }
         }
         self.read_mailboxes();
+    }
+
+    /// Reads the mailboxes that a word is about which came too late for an answer.
+    pub(super) fn look_at_mailboxes(&mut self, query: &Query) {
+        if let Command::Deliver(deliver) = &query.command
+            && deliver.mailbox_offset != 0
+        {
+            for slot in self.targets(query.target()) {
+                let key = self.connections[slot].key(slot);
+                self.core.readers.queue(key);
+            }
+            self.read_mailboxes();
+        }
     }
 
     /// Looks at everybody's mailbox: words may have been lost.
@@ -382,105 +337,6 @@ impl Core {
         let outbox = self.hub.outbox(member(slot));
         let fits = outbox.items() < limits.items / 2 && outbox.bytes() + bytes < limits.bytes / 2;
         fits || outbox.is_empty()
-    }
-}
-
-// === impl Readers ===
-
-impl Readers {
-    /// The connection is gone.
-    pub(super) fn remove(&mut self, slot: u32) {
-        if let Some(reader) = self.readers.remove(&slot) {
-            self.stalled -= usize::from(reader.stage == Stage::Stalled);
-        }
-    }
-
-    /// Has the mailbox read, now or after what is under way.
-    fn queue(&mut self, key: ConnectionKey) {
-        if let Some(reader) = self.readers.get_mut(&key.slot) {
-            match &mut reader.stage {
-                Stage::Waiting => return,
-                // There is no room for more now.
-                Stage::Stalled => return,
-                Stage::Reading { again } => return *again = true,
-                idle @ Stage::Idle => *idle = Stage::Waiting,
-            }
-        }
-        self.waiting.push_back(key);
-    }
-
-    /// Whether the connection was stalled, and waits to read on now.
-    fn wake(&mut self, key: ConnectionKey) -> bool {
-        match self.readers.get_mut(&key.slot) {
-            Some(reader) if reader.stage == Stage::Stalled => {
-                reader.stage = Stage::Waiting;
-                self.stalled -= 1;
-                self.waiting.push_back(key);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn may_read(&self, most: usize) -> bool {
-        self.under_way < most && self.pause_until.is_none()
-    }
-
-    /// A read begins; gives the offset after which.
-    fn begin(&mut self, key: ConnectionKey, is_new: bool) -> u64 {
-        self.under_way += 1;
-        let new = || Reader {
-            is_new,
-            ..Reader::default()
-        };
-        let reader = self.readers.entry(key.slot).or_insert_with(new);
-        reader.stage = Stage::Reading { again: false };
-        reader.cursor
-    }
-
-    /// A read is done.
-    fn settle(&mut self, key: ConnectionKey, next: Next) {
-        let Some(reader) = self.readers.get_mut(&key.slot) else {
-            return;
-        };
-        let again = reader.stage == Stage::Reading { again: true };
-        match next {
-            Next::WaitForRoom => {
-                reader.stage = Stage::Stalled;
-                self.stalled += 1;
-            }
-            Next::Rest if !again => {
-                reader.stage = Stage::Idle;
-                if reader.cursor == 0 {
-                    self.readers.remove(&key.slot);
-                }
-            }
-            Next::Rest | Next::ReadOn => {
-                reader.stage = Stage::Waiting;
-                self.waiting.push_back(key);
-            }
-        }
-    }
-
-    /// A read has failed: it waits again, and all do for a while.
-    fn fail(&mut self, key: ConnectionKey, now: Instant) {
-        self.pause_until = Some(now + PAUSE);
-        self.settle(key, Next::ReadOn);
-    }
-
-    fn forget_waiting(&mut self) {
-        for key in self.waiting.drain(..) {
-            if let Some(reader) = self.readers.get_mut(&key.slot) {
-                reader.stage = Stage::Idle;
-            }
-        }
-    }
-
-    /// A crowd that came at once must not cost memory for ever.
-    fn give_back_memory(&mut self) {
-        if self.waiting.is_empty() && self.waiting.capacity() > MAX_READS {
-            self.waiting = VecDeque::new();
-        }
     }
 }
 

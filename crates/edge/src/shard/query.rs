@@ -24,6 +24,7 @@ impl Shard {
     /// waited for too long is not carried out: its asker may have begun again.
     pub(super) fn answer(&mut self, query: &Arc<Query>) {
         if query.is_late() {
+            self.look_at_mailboxes(query);
             return query.answer(Answer::Late);
         }
         let answer = match (&query.command, &query.channel) {
