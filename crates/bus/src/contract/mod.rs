@@ -14,6 +14,7 @@ mod delivering;
 mod logging;
 mod probes;
 mod requesting;
+mod standing_in;
 mod subscribing;
 mod tabling;
 
@@ -22,6 +23,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 pub use delivering::*;
 pub use logging::*;
 pub use requesting::*;
+pub use standing_in::passes_on;
 pub use subscribing::*;
 pub use tabling::*;
 

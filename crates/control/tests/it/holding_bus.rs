@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use bus::{
-    Bus, BusError, BusState, Done, Entry, Handler, HistoryPage, HistoryRead, Log, MemoryBus,
-    Outgoing, Pattern, Published, Put, Remove, Reply, Request, RequestToken, Revision, Service,
-    Sink, Subject, Subscribed, SubscriptionToken, Table, TableSpec,
-};
+use bus::{Bus, BusError, Done, MemoryBus, Outgoing, Published};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use wire::Offset;
@@ -74,60 +70,5 @@ impl Bus for HoldingBus {
         self.count.send_modify(|held| *held += 1);
     }
 
-    fn subscribe(
-        &self,
-        pattern: Pattern,
-        sink: Arc<dyn Sink>,
-        done: Done<Subscribed>,
-    ) -> SubscriptionToken {
-        self.memory.subscribe(pattern, sink, done)
-    }
-
-    fn unsubscribe(&self, token: SubscriptionToken) {
-        self.memory.unsubscribe(token);
-    }
-
-    fn request(&self, request: Request, done: Done<Reply>) -> RequestToken {
-        self.memory.request(request, done)
-    }
-
-    fn cancel(&self, token: RequestToken) {
-        self.memory.cancel(token);
-    }
-
-    fn serve(&self, subject: Subject, handler: Arc<dyn Handler>) -> SubscriptionToken {
-        self.memory.serve(subject, handler)
-    }
-
-    fn announce(&self, service: Service) -> SubscriptionToken {
-        self.memory.announce(service)
-    }
-
-    fn declare_log(&self, log: Log, done: Done<()>) {
-        self.memory.declare_log(log, done);
-    }
-
-    fn declare_table(&self, table: TableSpec, done: Done<()>) {
-        self.memory.declare_table(table, done);
-    }
-
-    fn put(&self, put: Put, done: Done<Revision>) {
-        self.memory.put(put, done);
-    }
-
-    fn remove(&self, remove: Remove, done: Done<()>) {
-        self.memory.remove(remove, done);
-    }
-
-    fn entries(&self, table: Table, keys: Vec<Pattern>, done: Done<Vec<Entry>>) {
-        self.memory.entries(table, keys, done);
-    }
-
-    fn state(&self) -> watch::Receiver<BusState> {
-        self.memory.state()
-    }
-
-    fn history(&self, read: HistoryRead, done: Done<HistoryPage>) {
-        self.memory.history(read, done);
-    }
+    bus::contract::passes_on!(memory: subscribe unsubscribe request cancel serve announce declare_log history declare_table put remove entries state);
 }

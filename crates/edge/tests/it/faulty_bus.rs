@@ -6,9 +6,8 @@ use std::sync::{
 };
 
 use bus::{
-    Bus, BusError, BusState, Done, Entry, Handler, HistoryPage, HistoryRead, Log, MemoryBus,
-    Message, Outgoing, Pattern, Published, Put, Remove, Reply, Request, RequestToken, Revision,
-    Service, Sink, Subject, Subscribed, SubscriptionToken, Table, TableSpec,
+    Bus, BusError, BusState, Done, HistoryPage, HistoryRead, MemoryBus, Message, Outgoing, Pattern,
+    Published, Reply, Request, RequestToken, Sink, Subject, Subscribed, SubscriptionToken,
 };
 use parking_lot::Mutex;
 use testkit::within;
@@ -159,32 +158,10 @@ impl Bus for FaultyBus {
         self.sinks.lock().push((pattern.clone(), sink.clone()));
         self.memory.subscribe(pattern, sink, done)
     }
-
-    fn unsubscribe(&self, token: SubscriptionToken) {
-        self.memory.unsubscribe(token);
-    }
-
     fn request(&self, request: Request, done: Done<Reply>) -> RequestToken {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.memory.request(request, done)
     }
-
-    fn cancel(&self, token: RequestToken) {
-        self.memory.cancel(token);
-    }
-
-    fn serve(&self, subject: Subject, handler: Arc<dyn Handler>) -> SubscriptionToken {
-        self.memory.serve(subject, handler)
-    }
-
-    fn announce(&self, service: Service) -> SubscriptionToken {
-        self.memory.announce(service)
-    }
-
-    fn declare_log(&self, log: Log, done: Done<()>) {
-        self.memory.declare_log(log, done);
-    }
-
     fn history(&self, read: HistoryRead, done: Done<HistoryPage>) {
         self.read.fetch_add(1, Ordering::SeqCst);
         match &mut *self.held.lock() {
@@ -195,24 +172,9 @@ impl Bus for FaultyBus {
             None => self.memory.history(read, done),
         }
     }
-
-    fn declare_table(&self, table: TableSpec, done: Done<()>) {
-        self.memory.declare_table(table, done);
-    }
-
-    fn put(&self, put: Put, done: Done<Revision>) {
-        self.memory.put(put, done);
-    }
-
-    fn remove(&self, remove: Remove, done: Done<()>) {
-        self.memory.remove(remove, done);
-    }
-
-    fn entries(&self, table: Table, keys: Vec<Pattern>, done: Done<Vec<Entry>>) {
-        self.memory.entries(table, keys, done);
-    }
-
     fn state(&self) -> watch::Receiver<BusState> {
         self.state.subscribe()
     }
+
+    bus::contract::passes_on!(memory: unsubscribe cancel serve announce declare_log declare_table put remove entries);
 }

@@ -2,14 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use bus::{
-    Bus, BusError, BusState, Done, Entry, Handler, HistoryPage, HistoryRead, Log, MemoryBus,
-    Outgoing, Pattern, Published, Put, Remove, Reply, Request, RequestToken, Revision, Service,
-    Sink, Subject, Subscribed, SubscriptionToken, Table, TableSpec,
-};
+use bus::{Bus, BusError, Done, Entry, MemoryBus, Pattern, Put, Remove, Revision, Subject, Table};
 use lifecycle::Scope;
 use parking_lot::Mutex;
-use tokio::{sync::watch, time::sleep};
+use tokio::time::sleep;
 
 /// An operation on a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,52 +132,5 @@ impl Bus for Unsteady {
         });
     }
 
-    fn publish(&self, outgoing: Outgoing, done: Done<Published>) {
-        self.inner.publish(outgoing, done);
-    }
-
-    fn subscribe(
-        &self,
-        pattern: Pattern,
-        sink: Arc<dyn Sink>,
-        done: Done<Subscribed>,
-    ) -> SubscriptionToken {
-        self.inner.subscribe(pattern, sink, done)
-    }
-
-    fn unsubscribe(&self, token: SubscriptionToken) {
-        self.inner.unsubscribe(token);
-    }
-
-    fn request(&self, request: Request, done: Done<Reply>) -> RequestToken {
-        self.inner.request(request, done)
-    }
-
-    fn cancel(&self, token: RequestToken) {
-        self.inner.cancel(token);
-    }
-
-    fn serve(&self, subject: Subject, handler: Arc<dyn Handler>) -> SubscriptionToken {
-        self.inner.serve(subject, handler)
-    }
-
-    fn announce(&self, service: Service) -> SubscriptionToken {
-        self.inner.announce(service)
-    }
-
-    fn declare_log(&self, log: Log, done: Done<()>) {
-        self.inner.declare_log(log, done);
-    }
-
-    fn history(&self, read: HistoryRead, done: Done<HistoryPage>) {
-        self.inner.history(read, done);
-    }
-
-    fn declare_table(&self, table: TableSpec, done: Done<()>) {
-        self.inner.declare_table(table, done);
-    }
-
-    fn state(&self) -> watch::Receiver<BusState> {
-        self.inner.state()
-    }
+    bus::contract::passes_on!(inner: publish subscribe unsubscribe request cancel serve announce declare_log history declare_table state);
 }

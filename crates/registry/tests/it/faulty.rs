@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use bus::{
-    Bus, BusError, BusState, Done, Entry, Handler, HistoryPage, HistoryRead, Log, MemoryBus,
-    Outgoing, Pattern, Published, Put, Remove, Reply, Request, RequestToken, Revision, Service,
-    Sink, Subject, Subscribed, SubscriptionToken, Table, TableSpec,
+    Bus, BusError, BusState, Done, Entry, Log, MemoryBus, Outgoing, Pattern, Published, Put,
+    Remove, Revision, Table, TableSpec,
 };
 use tokio::sync::watch;
 
@@ -50,46 +49,11 @@ impl Bus for FaultyBus {
             self.inner.publish(outgoing, done);
         }
     }
-
-    fn subscribe(
-        &self,
-        pattern: Pattern,
-        sink: Arc<dyn Sink>,
-        done: Done<Subscribed>,
-    ) -> SubscriptionToken {
-        self.inner.subscribe(pattern, sink, done)
-    }
-
-    fn unsubscribe(&self, token: SubscriptionToken) {
-        self.inner.unsubscribe(token);
-    }
-
-    fn request(&self, request: Request, done: Done<Reply>) -> RequestToken {
-        self.inner.request(request, done)
-    }
-
-    fn cancel(&self, token: RequestToken) {
-        self.inner.cancel(token);
-    }
-
-    fn serve(&self, subject: Subject, handler: Arc<dyn Handler>) -> SubscriptionToken {
-        self.inner.serve(subject, handler)
-    }
-
-    fn announce(&self, service: Service) -> SubscriptionToken {
-        self.inner.announce(service)
-    }
-
     fn declare_log(&self, log: Log, done: Done<()>) {
         if let Some(done) = self.pass(done) {
             self.inner.declare_log(log, done);
         }
     }
-
-    fn history(&self, read: HistoryRead, done: Done<HistoryPage>) {
-        self.inner.history(read, done);
-    }
-
     fn declare_table(&self, table: TableSpec, done: Done<()>) {
         if let Some(done) = self.pass(done) {
             self.inner.declare_table(table, done);
@@ -117,4 +81,6 @@ impl Bus for FaultyBus {
     fn state(&self) -> watch::Receiver<BusState> {
         self.state.subscribe()
     }
+
+    bus::contract::passes_on!(inner: subscribe unsubscribe request cancel serve announce history);
 }

@@ -6,12 +6,10 @@ use std::sync::{
 };
 
 use bus::{
-    Bus, BusError, BusState, Done, Entry, Handler, HistoryPage, HistoryRead, Log, MemoryBus,
-    Outgoing, Pattern, Published, Put, Remove, Reply, Request, RequestToken, Revision, Service,
-    Sink, Subject, Subscribed, SubscriptionToken, Table, TableSpec,
+    Bus, BusError, Done, Entry, MemoryBus, Outgoing, Pattern, Published, Put, Remove, Revision,
+    Table,
 };
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
 /// Passes everything on; writes, reads and publications fail in so many of a
 /// thousand cases, half of them after they took effect.
@@ -72,48 +70,6 @@ impl Bus for FaultyBus {
     fn publish(&self, outgoing: Outgoing, done: Done<Published>) {
         self.pass(done, |done| self.inner.publish(outgoing, done));
     }
-
-    fn subscribe(
-        &self,
-        pattern: Pattern,
-        sink: Arc<dyn Sink>,
-        done: Done<Subscribed>,
-    ) -> SubscriptionToken {
-        self.inner.subscribe(pattern, sink, done)
-    }
-
-    fn unsubscribe(&self, token: SubscriptionToken) {
-        self.inner.unsubscribe(token);
-    }
-
-    fn request(&self, request: Request, done: Done<Reply>) -> RequestToken {
-        self.inner.request(request, done)
-    }
-
-    fn cancel(&self, token: RequestToken) {
-        self.inner.cancel(token);
-    }
-
-    fn serve(&self, subject: Subject, handler: Arc<dyn Handler>) -> SubscriptionToken {
-        self.inner.serve(subject, handler)
-    }
-
-    fn announce(&self, service: Service) -> SubscriptionToken {
-        self.inner.announce(service)
-    }
-
-    fn declare_log(&self, log: Log, done: Done<()>) {
-        self.inner.declare_log(log, done);
-    }
-
-    fn history(&self, read: HistoryRead, done: Done<HistoryPage>) {
-        self.inner.history(read, done);
-    }
-
-    fn declare_table(&self, table: TableSpec, done: Done<()>) {
-        self.inner.declare_table(table, done);
-    }
-
     fn put(&self, put: Put, done: Done<Revision>) {
         self.pass(done, |done| self.inner.put(put, done));
     }
@@ -126,7 +82,5 @@ impl Bus for FaultyBus {
         self.pass(done, |done| self.inner.entries(table, keys, done));
     }
 
-    fn state(&self) -> watch::Receiver<BusState> {
-        self.inner.state()
-    }
+    bus::contract::passes_on!(inner: subscribe unsubscribe request cancel serve announce declare_log history declare_table state);
 }
