@@ -107,6 +107,10 @@ pub trait Sink: Send + Sync {
     /// next, and no log gives them back. `dropped` is how many at least; zero:
     /// it is not known that any is, only that the bus was away.
     fn lost(&self, dropped: u64);
+
+    /// The publisher had published its messages to `subject` up to this one:
+    /// what has not come by now is missing. Told some seconds after the last.
+    fn reached(&self, _subject: &Subject, _origin: Origin) {}
 }
 
 /// Takes requests. Called with no lock held; must not block: a handler with
@@ -149,6 +153,20 @@ pub struct Message {
     /// Offset of the message before it in the same subject's log;
     /// [`Offset::NONE`] for the first.
     pub previous: Offset,
+    /// Which of its publisher's messages it is; [`Origin::UNKNOWN`] where a log
+    /// or the bus itself keeps the order.
+    pub origin: Origin,
+}
+
+/// Which of a publisher's messages to a subject without a log a message is. They
+/// are numbered from one without holes, so that a receiver knows what is
+/// missing. A publisher that has been quiet may go on as another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Random; zero: unknown.
+    pub publisher: u64,
+    /// Its number.
+    pub sequence: u64,
 }
 
 /// The bus has the message.
@@ -435,6 +453,24 @@ pub enum BusError {
     /// The message is larger than the bus takes.
     #[error("the message is larger than the bus takes")]
     TooLarge,
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// Of a publisher that does not number its messages.
+    pub const UNKNOWN: Self = Self {
+        publisher: 0,
+        sequence: 0,
+    };
+
+    /// The one behind it.
+    pub(crate) fn next(self) -> Self {
+        Self {
+            sequence: self.sequence + 1,
+            ..self
+        }
+    }
 }
 
 // === impl HistoryRead ===

@@ -11,7 +11,10 @@
 //! record begins with `Migrate`; the new connection subscribes a moment later, so
 //! that what its gateway may still bring from before is on record too.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use wire::client::{self as proto, Position};
 
@@ -27,10 +30,20 @@ use crate::{
 const HELD: usize = 4_096;
 const HELD_BYTES: usize = 8 << 20;
 
+/// For so long after a channel without a log began anew, what is older than what
+/// was seen of it is let go: a gateway that stood still brings such. It was told
+/// that something may be missing. Not for longer, as clocks of publishers differ.
+const STALE_WITHIN: Duration = Duration::from_secs(5);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
     chain: Chain,
+    /// The latest time of publishing seen on a channel without a log, Unix time in
+    /// microseconds.
+    newest: i64,
+    /// Since when it is another gateway's, and what had been seen by then.
+    anew: Option<(Instant, i64)>,
     overlap: Option<Box<Overlap>>,
 }
 
@@ -90,6 +103,7 @@ impl Feed {
             _ => {
                 self.overlap = None;
                 self.chain.subscribed(verdict, position);
+                self.anew = (self.newest != 0).then(|| (Instant::now(), self.newest));
                 true
             }
         }
@@ -123,6 +137,9 @@ impl Feed {
         publication: proto::Publication,
         out: &mut impl FnMut(SubscriptionEvent),
     ) {
+        if publication.offset == 0 && self.is_stale(publication.published_at_us) {
+            return;
+        }
         let chain = &mut self.chain;
         match &mut self.overlap {
             None => pass(chain, publication, out),
@@ -138,6 +155,20 @@ impl Feed {
                 overlap.release(chain, out);
             }
         }
+    }
+
+    /// Whether a publication without an offset is older than what was seen before
+    /// the channel began anew.
+    fn is_stale(&mut self, at: i64) -> bool {
+        self.newest = self.newest.max(at);
+        let Some((since, seen)) = self.anew else {
+            return false;
+        };
+        if since.elapsed() > STALE_WITHIN {
+            self.anew = None;
+            return false;
+        }
+        at <= seen
     }
 
     pub(crate) fn gap(

@@ -17,6 +17,7 @@
 mod feed;
 mod interest;
 mod lingering;
+mod origins;
 mod space;
 
 use std::{

@@ -78,8 +78,8 @@ pub(super) struct Findings {
     pub(super) counts: BTreeMap<Rule, u64>,
 }
 
-/// Violations kept with their details; more are only counted.
-const KEPT: usize = 200;
+/// Violations of a rule that are kept with their details; more are only counted.
+const KEPT: usize = 50;
 
 /// Checks all of a run.
 pub(super) fn check(records: &Records) -> Findings {
@@ -105,7 +105,8 @@ impl Findings {
     /// So many of a kind, in one place.
     fn violate_often(&mut self, rule: Rule, count: u64, detail: impl fmt::Display) {
         *self.counts.entry(rule).or_default() += count;
-        if self.violations.len() < KEPT {
+        let its = self.violations.iter();
+        if its.filter(|violation| violation.rule == rule).count() < KEPT {
             let detail = detail.to_string();
             self.violations.push(Violation { rule, detail });
         }

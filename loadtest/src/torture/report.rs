@@ -69,11 +69,13 @@ impl Report {
             ..
         } = outcome;
         let attempts = || records.publishers.iter().flat_map(|one| &one.attempts);
-        let violations = findings.violations.iter();
-        let details = violations.take(SHOWN).map(|violation| {
-            let (rule, detail) = (violation.rule, &violation.detail);
-            format!("{rule}: {detail}")
+        let details = findings.counts.keys().flat_map(|rule| {
+            let all = findings.violations.iter();
+            let its = all.filter(move |violation| violation.rule == *rule);
+            its.take(SHOWN)
+                .map(move |violation| format!("{rule}: {}", violation.detail))
         });
+        let details = details.collect();
         Self {
             seed,
             faults: count(faults.iter().map(|fault| format!("{:?}", fault.kind))),
@@ -103,7 +105,7 @@ impl Report {
             worst_delay_ms: Delays::of(&records),
             settled_in_ms: settled_in.as_millis() as u64,
             problems,
-            details: details.collect(),
+            details,
             violations: findings.counts,
         }
     }

@@ -27,7 +27,7 @@ use wire::Offset;
 
 use super::{MemoryLimits, log::Log};
 use crate::port::{
-    BusError, HistoryRead, LogLimits, Message, Outgoing, Published, Sink, SubscriptionToken,
+    BusError, HistoryRead, LogLimits, Message, Origin, Outgoing, Published, Sink, SubscriptionToken,
 };
 use crate::subject::Subject;
 
@@ -282,6 +282,7 @@ impl Inner {
             },
             offset: Offset::NONE,
             previous: Offset::NONE,
+            origin: Origin::UNKNOWN,
         };
         match &mut self.log {
             Some(log) => Held::Logged(log.append(message, Instant::now())),

@@ -5,16 +5,18 @@
 
 use std::{
     borrow::Cow,
+    fmt,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use async_nats::{HeaderMap, HeaderName};
 use wire::{SessionId, UserId};
 
-use crate::port::{BusError, Outgoing, RequestContext, WorkerFailure};
+use crate::port::{BusError, Origin, Outgoing, RequestContext, WorkerFailure};
 
 static KEY: HeaderName = HeaderName::from_static("Tg-Key");
 static PUBLISHED_AT: HeaderName = HeaderName::from_static("Tg-Published-At");
+static ORIGIN: HeaderName = HeaderName::from_static("Tg-Origin");
 static MESSAGE_ID: HeaderName = HeaderName::from_static("Nats-Msg-Id");
 static USER: HeaderName = HeaderName::from_static("Tg-User");
 static CONNECTION: HeaderName = HeaderName::from_static("Tg-Connection");
@@ -35,6 +37,19 @@ static BUS_ERROR: HeaderName = HeaderName::from_static("Tg-Bus-Error");
 /// Requests that name no deadline: from workers' tests and other clients.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 
+/// Header `Tg-Origin`: publisher (hexadecimal), number and Unix time in
+/// microseconds, and `reached` behind them where it is no publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) origin: Origin,
+    pub(super) published_at_us: i64,
+    /// No publication, only the word that they have come as far as `origin`.
+    pub(super) is_word: bool,
+}
+
+/// Behind the numbers of a [`Stamp`].
+const REACHED: &str = "reached";
+
 /// The key; empty: none.
 pub(super) fn key(headers: &HeaderMap) -> Box<str> {
     text(headers, &KEY).into()
@@ -47,21 +62,53 @@ pub(super) fn published_at_us(headers: &HeaderMap) -> i64 {
     told.filter(|at| *at > 0).unwrap_or_else(now_us)
 }
 
-/// The headers of a publication.
-pub(super) fn of_outgoing(outgoing: &Outgoing) -> HeaderMap {
+/// What a message to a subject without a log says of itself.
+pub(super) fn stamp(headers: &HeaderMap) -> Stamp {
+    let stamped = headers.get(ORIGIN.clone());
+    let stamped = stamped.and_then(|value| Stamp::parse(value.as_str()));
+    stamped.unwrap_or_else(|| Stamp {
+        origin: Origin::UNKNOWN,
+        published_at_us: published_at_us(headers),
+        is_word: false,
+    })
+}
+
+/// The headers of a publication, with the id by which its log knows it again;
+/// empty: none.
+pub(super) fn of_outgoing(outgoing: &Outgoing, message_id: &str, origin: Origin) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if !outgoing.key.is_empty() {
         headers.insert(KEY.clone(), &*encode(&outgoing.key));
     }
-    let at = match outgoing.published_at_us {
+    let published_at_us = match outgoing.published_at_us {
         0 => now_us(),
         at => at,
     };
-    headers.insert(PUBLISHED_AT.clone(), at.to_string());
-    if !outgoing.message_id.is_empty() {
-        headers.insert(MESSAGE_ID.clone(), &*encode(&outgoing.message_id));
+    if origin == Origin::UNKNOWN {
+        headers.insert(PUBLISHED_AT.clone(), published_at_us.to_string());
+    } else {
+        // One header for all: each costs both sides.
+        let stamp = Stamp {
+            origin,
+            published_at_us,
+            is_word: false,
+        };
+        headers.insert(ORIGIN.clone(), stamp.to_string());
+    }
+    if !message_id.is_empty() {
+        headers.insert(MESSAGE_ID.clone(), &*encode(message_id));
     }
     headers
+}
+
+/// The headers of the word that a publisher has come as far as `origin`.
+pub(super) fn of_reached(origin: Origin) -> HeaderMap {
+    let stamp = Stamp {
+        origin,
+        published_at_us: now_us(),
+        is_word: true,
+    };
+    HeaderMap::from_iter([(ORIGIN.clone(), stamp.to_string().into())])
 }
 
 /// The headers of a request.
@@ -243,6 +290,41 @@ fn decode(text: &str) -> Cow<'_, str> {
     String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
+// === impl Stamp ===
+
+impl Stamp {
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let publisher = u64::from_str_radix(words.next()?, 16).ok()?;
+        let sequence = words.next()?.parse().ok()?;
+        let published_at_us = words.next()?.parse().ok()?;
+        let origin = Origin {
+            publisher,
+            sequence,
+        };
+        let is_real = publisher != 0 && sequence != 0 && published_at_us > 0;
+        is_real.then_some(Self {
+            origin,
+            published_at_us,
+            is_word: words.next() == Some(REACHED),
+        })
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Origin {
+            publisher,
+            sequence,
+        } = self.origin;
+        write!(f, "{publisher:x} {sequence} {}", self.published_at_us)?;
+        match self.is_word {
+            true => write!(f, " {REACHED}"),
+            false => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,6 +345,26 @@ mod tests {
     fn what_others_write_stands_for_itself() {
         for value in ["50% off", "%", "%4", "%zz", "%ff"] {
             assert_eq!(decode(value), value);
+        }
+    }
+
+    #[test]
+    fn stamps_are_read_as_written_and_nonsense_is_none() {
+        for is_word in [false, true] {
+            let stamp = Stamp {
+                origin: Origin {
+                    publisher: u64::MAX,
+                    sequence: 12,
+                },
+                published_at_us: 1_700_000_000_000_001,
+                is_word,
+            };
+            assert_eq!(Stamp::parse(&stamp.to_string()), Some(stamp));
+        }
+        for text in [
+            "", "a", "a 1", "a 1 x", "0 1 1", "a 0 1", "a 1 0", "a 1 -1", "-a 1 1",
+        ] {
+            assert_eq!(Stamp::parse(text), None, "{text}");
         }
     }
 

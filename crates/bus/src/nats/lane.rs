@@ -60,8 +60,17 @@ struct Queue {
     open: bool,
 }
 
+/// What became of a message that the lane was offered.
+#[must_use = "whoever is to be told must be"]
+pub(super) enum Offered {
+    /// It waits; whoever is to be told will be.
+    Queued,
+    /// The client library has it, or it was refused.
+    Ended(Sent),
+}
+
 /// A message that has left, and whom to tell.
-type Sent = (Option<Done<()>>, Result<(), BusError>);
+pub(super) type Sent = (Option<Done<()>>, Result<(), BusError>);
 
 // === impl Lane ===
 
@@ -93,6 +102,11 @@ impl Lane {
     /// Hands a message to the client if nothing is in its way, or queues it; a
     /// refusal goes to its `done`.
     pub(super) fn push(&self, outbound: Outbound) {
+        self.offer(outbound).tell();
+    }
+
+    /// Like [`Self::push`], for callers that hold a lock: nobody is told yet.
+    pub(super) fn offer(&self, outbound: Outbound) -> Offered {
         let mut queue = self.queue.lock();
         let after = queue.bytes.saturating_add(outbound.len());
         let refused = if !queue.open {
@@ -101,9 +115,7 @@ impl Lane {
             && queue.is_ready(&mut Context::from_waker(Waker::noop()))
         {
             // The usual case: no other task has to be woken.
-            let sent = queue.send(outbound);
-            drop(queue);
-            return tell(sent);
+            return Offered::Ended(queue.send(outbound));
         } else if queue.waiting.len() >= MAX_MESSAGES
             || (after > MAX_BYTES && !queue.waiting.is_empty())
         {
@@ -111,10 +123,10 @@ impl Lane {
         } else {
             queue.put(outbound);
             drop(queue);
-            return self.arrived.notify_one();
+            self.arrived.notify_one();
+            return Offered::Queued;
         };
-        drop(queue);
-        outbound.end(Err(refused));
+        Offered::Ended((outbound.done, Err(refused)))
     }
 
     /// Queues a message although the lane may be closed or full: one that finds
@@ -151,6 +163,21 @@ impl Lane {
 fn tell((done, outcome): Sent) {
     if let Some(done) = done {
         done(outcome);
+    }
+}
+
+// === impl Offered ===
+
+impl Offered {
+    pub(super) fn is_taken(&self) -> bool {
+        matches!(self, Self::Queued | Self::Ended((_, Ok(()))))
+    }
+
+    /// Tells whoever is to be told.
+    pub(super) fn tell(self) {
+        if let Self::Ended(sent) = self {
+            tell(sent);
+        }
     }
 }
 

@@ -11,7 +11,10 @@ use bytes::Bytes;
 use wire::Offset;
 
 use super::headers;
-use crate::{port::Message, subject::Subject};
+use crate::{
+    port::{Message, Origin},
+    subject::Subject,
+};
 
 /// The fields that a stream adds to what it stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +110,7 @@ pub(super) fn stored(
         published_at_us: headers::published_at_us(headers),
         offset: Offset(offset),
         previous: Offset(previous),
+        origin: Origin::UNKNOWN,
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 use wire::Offset;
 
 use super::{headers, log::Logs, log_api, log_stream::LogStream};
-use crate::port::{BusError, Done, Outgoing, Published};
+use crate::port::{BusError, Done, Origin, Outgoing, Published};
 
 /// How long a stream may take to acknowledge a message.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(5);
@@ -42,12 +42,12 @@ impl Logs {
         if !self.unacknowledged.enter(bytes) {
             return done(Err(BusError::Overloaded));
         }
-        let mut headers = headers::of_outgoing(outgoing);
-        if !outgoing.message_id.is_empty() {
+        let id = match &*outgoing.message_id {
+            "" => String::new(),
             // A stream holds many subjects, and an id counts for one.
-            let id = format!("{} {}", outgoing.message_id, outgoing.subject);
-            headers.insert("Nats-Msg-Id", id);
-        }
+            id => format!("{id} {}", outgoing.subject),
+        };
+        let headers = headers::of_outgoing(outgoing, &id, Origin::UNKNOWN);
         let (unacknowledged, tails) = (Arc::clone(&self.unacknowledged), Arc::clone(&log.tails));
         let done: Done<async_nats::Message> = Box::new(move |outcome| {
             unacknowledged.leave(bytes);

@@ -29,15 +29,15 @@ mod log_stream;
 mod log_streams;
 mod log_tails;
 mod options;
+mod origins;
+mod publishing;
 mod serving;
 mod subscribing;
 mod tables;
 mod waiting;
 
 use std::{
-    fmt,
-    hash::BuildHasher,
-    io,
+    fmt, io,
     path::PathBuf,
     sync::{
         Arc,
@@ -45,7 +45,7 @@ use std::{
     },
 };
 
-use foldhash::{HashMap, HashMapExt, quality::FixedState};
+use foldhash::{HashMap, HashMapExt};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -64,6 +64,7 @@ use self::{
     log::Logs,
     log_errands::Errands,
     log_streams::Streams,
+    publishing::Publishers,
     serving::{EndpointStats, GROUP, Serving, Stop, cancel_subject},
     subscribing::Subscription,
     tables::Tables,
@@ -81,10 +82,9 @@ use crate::{
 
 /// A bus on NATS with JetStream.
 pub struct NatsBus {
-    gate: Gate,
     control: Arc<Link>,
     fanout: Arc<Link>,
-    publishers: Vec<Arc<Link>>,
+    publishers: Publishers,
     logs: Arc<Logs>,
     tables: Arc<Tables>,
     errands: Arc<Errands>,
@@ -156,10 +156,9 @@ impl NatsBus {
         let tables = Arc::new(Tables::new(streams.clone(), errands.clone()));
         let logs = Logs::new(streams, errands.clone(), state.subscribe(), &options);
         Ok(Arc::new(Self {
-            gate,
             control,
             fanout,
-            publishers,
+            publishers: Publishers::new(publishers, gate),
             logs: Arc::new(logs),
             tables,
             errands,
@@ -192,6 +191,7 @@ impl NatsBus {
                 bus.tables.run(bus.state.subscribe()),
                 bus.follow_state(),
                 bus.follow_disturbances(),
+                bus.publishers.run(),
             );
         });
         while let Some(ended) = tasks.join_next().await {
@@ -213,7 +213,7 @@ impl NatsBus {
     fn links(&self) -> impl Iterator<Item = &Arc<Link>> {
         [&self.control, &self.fanout]
             .into_iter()
-            .chain(&self.publishers)
+            .chain(self.publishers.links())
     }
 
     /// The bus is up while all its connections are.
@@ -246,13 +246,6 @@ impl NatsBus {
                 self.logs.disturb();
             }
         }
-    }
-
-    /// The publishing connection of a subject.
-    fn publisher(&self, subject: &Subject) -> &Link {
-        let hash = FixedState::default().hash_one(subject.as_str());
-        let index = hash % self.publishers.len() as u64;
-        &self.publishers[usize::try_from(index).expect("below a length")]
     }
 
     /// Starts a task under a new token. `begin` puts what it subscribes to onto
@@ -320,23 +313,7 @@ impl Bus for NatsBus {
         if let Some(log) = self.logs.of(&outgoing.subject) {
             return self.logs.publish(&log, &outgoing, done);
         }
-        if !self.gate.is_open() {
-            return done(Err(BusError::Unavailable));
-        }
-        let link = self.publisher(&outgoing.subject);
-        let done: Done<()> = Box::new(move |outcome| {
-            done(outcome.map(|()| Published {
-                offset: wire::Offset::NONE,
-                duplicate: false,
-            }));
-        });
-        link.lane.push(Outbound {
-            subject: outgoing.subject.as_str().into(),
-            reply: None,
-            headers: Some(headers::of_outgoing(&outgoing)),
-            payload: outgoing.payload,
-            done: Some(done),
-        });
+        self.publishers.publish(outgoing, done);
     }
 
     fn subscribe(

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     metrics::BusMetrics,
-    port::{BusError, Message, Sink, Subscribed},
+    port::{BusError, Message, Origin, Sink, Subscribed},
     subject::{Pattern, Subject},
 };
 
@@ -231,23 +231,24 @@ impl Plain {
             // A log's message comes by the log's own way.
             return;
         }
-        self.sink.deliver(&message(raw, subject));
+        let stamp = raw.headers.as_ref().map(headers::stamp);
+        match stamp {
+            Some(stamp) if stamp.is_word => self.sink.reached(&subject, stamp.origin),
+            stamp => self.sink.deliver(&message(raw, subject, stamp)),
+        }
     }
 }
 
 /// The message as sinks see it. Its payload is a copy: the original holds on to
 /// the connection's read buffer.
-fn message(raw: &Raw, subject: Subject) -> Message {
-    let (key, published_at_us) = match &raw.headers {
-        Some(headers) => (headers::key(headers), headers::published_at_us(headers)),
-        None => (Box::default(), headers::now_us()),
-    };
+fn message(raw: &Raw, subject: Subject, stamp: Option<headers::Stamp>) -> Message {
     Message {
         subject,
         payload: Bytes::copy_from_slice(&raw.payload),
-        key,
-        published_at_us,
+        key: raw.headers.as_ref().map(headers::key).unwrap_or_default(),
+        published_at_us: stamp.map_or_else(headers::now_us, |stamp| stamp.published_at_us),
         offset: wire::Offset::NONE,
         previous: wire::Offset::NONE,
+        origin: stamp.map_or(Origin::UNKNOWN, |stamp| stamp.origin),
     }
 }

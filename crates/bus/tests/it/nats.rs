@@ -9,8 +9,8 @@ mod waiting;
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bus::{
-    Bus, BusState, Handler, Incoming, Message, NatsBus, NatsOptions, Outgoing, Pattern, Request,
-    RequestContext, Sink, Subject, contract::Fixture,
+    Bus, BusState, Handler, Incoming, Message, NatsBus, NatsOptions, Origin, Outgoing, Pattern,
+    Request, RequestContext, Sink, Subject, contract::Fixture,
 };
 use parking_lot::Mutex;
 use testkit::{NatsServer, eventually, within};
@@ -72,6 +72,8 @@ enum Given {
     /// A message, by its payload.
     Message(String),
     Lost,
+    /// The word that its publisher had come so far.
+    Reached(u64),
 }
 
 /// Records what it is given.
@@ -113,6 +115,11 @@ impl Sink for Record {
 
     fn lost(&self, _dropped: u64) {
         self.given.lock().push(Given::Lost);
+        self.arrived.notify_one();
+    }
+
+    fn reached(&self, _subject: &Subject, origin: Origin) {
+        self.given.lock().push(Given::Reached(origin.sequence));
         self.arrived.notify_one();
     }
 }

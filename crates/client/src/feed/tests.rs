@@ -309,3 +309,28 @@ fn the_old_connection_goes_on_when_the_new_one_is_lost() {
     }
     assert_eq!(events.len(), 5, "{events:?}");
 }
+
+#[test]
+fn a_gateway_that_stood_still_brings_nothing_from_before() {
+    let mut feed = Feed::default();
+    let mut brought = Vec::new();
+    let mut bring = |feed: &mut Feed, line, numbers: &[u64]| {
+        for nth in numbers {
+            feed.publication(line, Kind::Stamped.publication(line, *nth), &mut |event| {
+                brought.push(event);
+            });
+        }
+    };
+    feed.subscribed(OLD, WireVerdict::Fresh, None);
+    bring(&mut feed, OLD, &[1, 2, 5]);
+    feed.subscribed(NEW, WireVerdict::Fresh, None);
+    bring(&mut feed, NEW, &[3, 4, 5, 6, 7]);
+    let brought: Vec<_> = brought
+        .iter()
+        .map(|event| match event {
+            SubscriptionEvent::Publication(one) => nth(Kind::Stamped, one),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(brought, [1, 2, 5, 6, 7]);
+}

@@ -1,13 +1,16 @@
 //! The feed of one channel: from the bus to the shards that want it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
-use bus::{Message, Sink};
+use bus::{Message, Origin, Sink, Subject};
 use hub::{EncodedPublication, Place};
 use parking_lot::Mutex;
 use wire::{Channel, Epoch, Offset, client::Publication};
 
-use super::{Entry, MAX_SHARDS};
+use super::{
+    Entry, MAX_SHARDS,
+    origins::{Origins, Standing},
+};
 use crate::{mailbox::Mailbox, shard::Mail};
 
 /// A set of shard numbers.
@@ -22,10 +25,10 @@ pub(super) struct Feed {
     state: Mutex<FeedState>,
 }
 
-#[derive(Default)]
 struct FeedState {
     shards: ShardSet,
     place: Place,
+    origins: Origins,
     /// Others may be missing behind it.
     torn: bool,
     /// Publications up to this offset are on their way although shards were
@@ -60,7 +63,13 @@ impl Feed {
         Arc::new(Self {
             alias,
             mailboxes,
-            state: Mutex::default(),
+            state: Mutex::new(FeedState {
+                shards: ShardSet::default(),
+                place: Place::default(),
+                origins: Origins::new(Instant::now()),
+                torn: false,
+                stale: 0,
+            }),
         })
     }
 
@@ -104,6 +113,13 @@ impl Feed {
         self.state.lock().shards.remove(shard);
     }
 
+    fn tell_missing(&self, shards: ShardSet, dropped: u64) {
+        let alias = self.alias;
+        for shard in shards.iter() {
+            self.mailboxes[shard].push(Mail::Missing { alias, dropped });
+        }
+    }
+
     /// What a shard that enters now is told. `epoch` is of the log's
     /// first life; nobody has told us that of a later one.
     fn entry(&self, epoch: Epoch, state: &FeedState) -> Entry {
@@ -122,18 +138,25 @@ impl Feed {
 
 impl Sink for Feed {
     fn deliver(&self, message: &Message) {
-        let (shards, life) = {
+        let (shards, life, standing) = {
             let mut state = self.state.lock();
+            let standing = state.origins.pass(message.origin, Instant::now);
+            if standing == Standing::Late {
+                return;
+            }
             if message.offset.0 != 0 && message.offset.0 <= state.stale {
                 return;
             }
             state.stale = 0;
             state.torn = false;
             state.place = next(state.place, message.offset);
-            (state.shards, state.place.life)
+            (state.shards, state.place.life, standing)
         };
         if shards.is_empty() {
             return;
+        }
+        if let Standing::Behind(missing) = standing {
+            self.tell_missing(shards, missing);
         }
         let publication = Arc::new(encode(message, self.alias, life));
         for shard in shards.iter() {
@@ -149,9 +172,16 @@ impl Sink for Feed {
             state.torn = true;
             state.shards
         };
-        let alias = self.alias;
-        for shard in shards.iter() {
-            self.mailboxes[shard].push(Mail::Missing { alias, dropped });
+        self.tell_missing(shards, dropped);
+    }
+
+    fn reached(&self, _subject: &Subject, origin: Origin) {
+        let mut state = self.state.lock();
+        let missing = state.origins.reach(origin, Instant::now);
+        let shards = state.shards;
+        drop(state);
+        if let Some(missing) = missing {
+            self.tell_missing(shards, missing);
         }
     }
 }

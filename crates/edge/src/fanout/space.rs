@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use bus::{Message, Sink, SubscriptionToken};
+use bus::{Message, Origin, Sink, Subject, SubscriptionToken};
 use foldhash::HashMap;
 use parking_lot::RwLock;
 use wire::Channel;
@@ -61,15 +61,15 @@ impl Feeds {
         feeds.iter().map(clone).collect()
     }
 
-    fn of(&self, message: &Message) -> Option<Arc<Feed>> {
-        let name = message.subject.channel_name()?;
+    fn of(&self, subject: &Subject) -> Option<Arc<Feed>> {
+        let name = subject.channel_name()?;
         self.by_channel.read().get(name).cloned()
     }
 }
 
 impl Sink for Feeds {
     fn deliver(&self, message: &Message) {
-        if let Some(feed) = self.of(message) {
+        if let Some(feed) = self.of(&message.subject) {
             feed.deliver(message);
         }
     }
@@ -78,6 +78,12 @@ impl Sink for Feeds {
         // Of which channels is not known, so none of them is known to lack any.
         for (_, feed) in self.all() {
             feed.lost(0);
+        }
+    }
+
+    fn reached(&self, subject: &Subject, origin: Origin) {
+        if let Some(feed) = self.of(subject) {
+            feed.reached(subject, origin);
         }
     }
 }

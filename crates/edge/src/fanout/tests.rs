@@ -4,7 +4,7 @@
 mod racing;
 mod scripted_bus;
 
-use bus::BusError;
+use bus::{BusError, Origin};
 use foldhash::HashMap;
 use hub::{DeliveryPolicy, Overflow};
 
@@ -243,6 +243,33 @@ fn what_a_namespace_lost_is_told_to_all_its_channels() {
     });
     // Which of them lacks any is not known.
     assert_eq!(told, aliases.map(|alias| Told::Missing(alias, 0)));
+}
+
+#[test]
+fn without_a_log_what_is_missing_is_told_and_what_comes_late_is_let_go() {
+    let bench = Bench::new();
+    let alias = bench.enter("whole.1", 0);
+    let origin = |sequence| Origin {
+        publisher: 7,
+        sequence,
+    };
+    for sequence in [4, 5, 8, 6, 9] {
+        bench
+            .bus
+            .deliver_nth("tg.ch.whole.>", "whole.1", origin(sequence));
+    }
+    bench.bus.reach("tg.ch.whole.>", "whole.1", origin(9));
+    bench.bus.reach("tg.ch.whole.>", "whole.1", origin(10));
+    let one = Told::Publication(alias, 0);
+    let expected = [
+        one.clone(),
+        one.clone(),
+        Told::Missing(alias, 2),
+        one.clone(),
+        one,
+        Told::Missing(alias, 1),
+    ];
+    assert_eq!(bench.told(0), expected);
 }
 
 #[test]

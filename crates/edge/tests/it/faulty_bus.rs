@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use bus::{
-    Bus, BusError, BusState, Done, HistoryPage, HistoryRead, MemoryBus, Message, Outgoing, Pattern,
-    Published, Reply, Request, RequestToken, Sink, Subject, Subscribed, SubscriptionToken,
+    Bus, BusError, BusState, Done, HistoryPage, HistoryRead, MemoryBus, Message, Origin, Outgoing,
+    Pattern, Published, Reply, Request, RequestToken, Sink, Subject, Subscribed, SubscriptionToken,
 };
 use parking_lot::Mutex;
 use testkit::within;
@@ -69,6 +69,7 @@ impl FaultyBus {
     /// Delivers a message that stands so in the channel's log.
     pub(crate) fn deliver(&self, channel: &str, offset: u64, previous: u64) {
         let message = Message {
+            origin: Origin::UNKNOWN,
             subject: subject(channel),
             payload: offset.to_string().into(),
             key: Box::default(),

@@ -56,6 +56,31 @@ async fn an_outage_refuses_at_once_and_is_over_when_the_server_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_without_a_log_are_numbered_and_a_quiet_end_is_told() {
+    let server = NatsServer::start().await;
+    let (bus, running) = connect(&server.url()).await;
+    let check = async {
+        let record = Arc::new(Record::default());
+        let listening = bus.listen(pattern("a.*"), record.clone()).await;
+        listening.expect("subscribes");
+        for (to, payload) in [("a.b", "1"), ("a.b", "2"), ("a.c", "3")] {
+            bus.send(outgoing(to, payload)).await.expect("publishes");
+        }
+        let told = |given: &[_]| {
+            [1, 2]
+                .iter()
+                .all(|end| given.contains(&Given::Reached(*end)))
+        };
+        record.until("both ends", told).await;
+        let messages = record.messages.lock();
+        let numbers: Vec<_> = messages.iter().map(|one| one.origin.sequence).collect();
+        assert_eq!(numbers, [1, 2, 1]);
+        assert_eq!(messages[0].origin.publisher, messages[1].origin.publisher);
+    };
+    beside(running, check).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stands_still_is_noticed() {
     let server = NatsServer::start().await;
     let (bus, running) = connect(&server.url()).await;

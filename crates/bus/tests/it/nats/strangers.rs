@@ -49,15 +49,17 @@ async fn a_publication_can_be_read_by_anybody() {
         bus.send(ours).await.expect("publishes");
         let seen = stranger.next().await;
         assert_eq!(seen.payload, b"x");
-        for line in [
-            "Tg-Key: line%0Abreak",
-            "Tg-Published-At: 17",
-            "Nats-Msg-Id: id",
-        ] {
+        for line in ["Tg-Key: line%0Abreak", "Nats-Msg-Id: id"] {
             let shown = line.replace(": ", ":");
             let headers = seen.headers.replace(": ", ":");
             assert!(headers.contains(&shown), "{line} in {headers:?}");
         }
+        let origin = seen
+            .headers
+            .lines()
+            .find(|line| line.starts_with("Tg-Origin:"));
+        let numbers: Vec<_> = origin.expect("says whose it is").split(' ').collect();
+        assert_eq!(numbers[numbers.len() - 2..], ["1", "17"]);
     };
     beside(running, check).await;
 }

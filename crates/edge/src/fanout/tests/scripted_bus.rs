@@ -1,8 +1,8 @@
 //! A bus whose answers the test gives.
 
 use bus::{
-    BusState, Done, Entry, Handler, Log, Message, Outgoing, Published, Put, Remove, Reply, Request,
-    RequestToken, Revision, Service, SubscriptionToken, Table, TableSpec,
+    BusState, Done, Entry, Handler, Log, Message, Origin, Outgoing, Published, Put, Remove, Reply,
+    Request, RequestToken, Revision, Service, SubscriptionToken, Table, TableSpec,
 };
 use tokio::sync::watch;
 
@@ -75,6 +75,21 @@ impl ScriptedBus {
     }
 
     pub(super) fn deliver(&self, pattern: &str, to: &str, offset: u64) {
+        self.deliver_of(pattern, to, offset, Origin::UNKNOWN);
+    }
+
+    /// Delivers a message to a channel without a log.
+    pub(super) fn deliver_nth(&self, pattern: &str, to: &str, origin: Origin) {
+        self.deliver_of(pattern, to, 0, origin);
+    }
+
+    pub(super) fn reach(&self, pattern: &str, to: &str, origin: Origin) {
+        let subject = Subject::of_channel(&channel(to));
+        let sink = self.with(pattern, |it| it.sink.clone());
+        sink.reached(&subject, origin);
+    }
+
+    fn deliver_of(&self, pattern: &str, to: &str, offset: u64, origin: Origin) {
         let message = Message {
             subject: Subject::of_channel(&channel(to)),
             payload: Default::default(),
@@ -82,6 +97,7 @@ impl ScriptedBus {
             published_at_us: 0,
             offset: Offset(offset),
             previous: Offset(offset.saturating_sub(1)),
+            origin,
         };
         self.with(pattern, |it| it.sink.clone()).deliver(&message);
     }
