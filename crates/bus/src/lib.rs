@@ -9,16 +9,18 @@ mod ext;
 mod memory;
 mod metrics;
 mod nats;
+mod origin;
 mod port;
 mod subject;
 
 pub use ext::BusExt;
 pub use memory::{MemoryBus, MemoryLimits};
 pub use nats::{NatsBus, NatsCredentials, NatsError, NatsOptions, NatsTls};
+pub use origin::Origin;
 pub use port::{
     Bus, BusError, BusState, Done, Entry, Expect, Handler, HistoryPage, HistoryRead, Incoming, Log,
-    LogLimits, Message, Origin, Outgoing, Position, Published, Put, ReadFrom, Remove, Reply,
-    Request, RequestContext, RequestToken, Responder, Revision, Service, Sink, Subscribed,
+    LogLimits, Message, Outgoing, Position, Published, Put, ReadFrom, Remove, Reply, Request,
+    RequestContext, RequestToken, Responder, Revision, Service, Sink, Subscribed,
     SubscriptionToken, Table, TableSpec, WorkerFailure,
 };
 pub use subject::{Pattern, Subject, SubjectError};

@@ -19,7 +19,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wire::{ConnectionId, Epoch, Offset, SessionId, UserId};
 
-use crate::subject::{Pattern, Subject};
+use crate::{
+    origin::Origin,
+    subject::{Pattern, Subject},
+};
 
 /// Reports the outcome of an operation, exactly once.
 pub type Done<T> = Box<dyn FnOnce(Result<T, BusError>) + Send>;
@@ -156,17 +159,6 @@ pub struct Message {
     /// Which of its publisher's messages it is; [`Origin::UNKNOWN`] where a log
     /// or the bus itself keeps the order.
     pub origin: Origin,
-}
-
-/// Which of a publisher's messages to a subject without a log a message is. They
-/// are numbered from one without holes, so that a receiver knows what is
-/// missing. A publisher that has been quiet may go on as another one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// Random; zero: unknown.
-    pub publisher: u64,
-    /// Its number.
-    pub sequence: u64,
 }
 
 /// The bus has the message.
@@ -453,24 +445,6 @@ pub enum BusError {
     /// The message is larger than the bus takes.
     #[error("the message is larger than the bus takes")]
     TooLarge,
-}
-
-// === impl Origin ===
-
-impl Origin {
-    /// Of a publisher that does not number its messages.
-    pub const UNKNOWN: Self = Self {
-        publisher: 0,
-        sequence: 0,
-    };
-
-    /// The one behind it.
-    pub(crate) fn next(self) -> Self {
-        Self {
-            sequence: self.sequence + 1,
-            ..self
-        }
-    }
 }
 
 // === impl HistoryRead ===

@@ -27,9 +27,9 @@ use wire::Offset;
 
 use super::{MemoryLimits, log::Log};
 use crate::port::{
-    BusError, HistoryRead, LogLimits, Message, Origin, Outgoing, Published, Sink, SubscriptionToken,
+    BusError, HistoryRead, LogLimits, Message, Outgoing, Published, Sink, SubscriptionToken,
 };
-use crate::subject::Subject;
+use crate::{origin::Origin, subject::Subject};
 
 pub(super) struct SubjectState {
     subject: Subject,

@@ -12,7 +12,10 @@ use std::{
 use async_nats::{HeaderMap, HeaderName};
 use wire::{SessionId, UserId};
 
-use crate::port::{BusError, Origin, Outgoing, RequestContext, WorkerFailure};
+use crate::{
+    origin::Origin,
+    port::{BusError, Outgoing, RequestContext, WorkerFailure},
+};
 
 static KEY: HeaderName = HeaderName::from_static("Tg-Key");
 static PUBLISHED_AT: HeaderName = HeaderName::from_static("Tg-Published-At");

@@ -11,10 +11,7 @@ use bytes::Bytes;
 use wire::Offset;
 
 use super::headers;
-use crate::{
-    port::{Message, Origin},
-    subject::Subject,
-};
+use crate::{origin::Origin, port::Message, subject::Subject};
 
 /// The fields that a stream adds to what it stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

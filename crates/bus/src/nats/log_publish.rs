@@ -16,7 +16,10 @@ use std::{
 use wire::Offset;
 
 use super::{headers, log::Logs, log_api, log_stream::LogStream};
-use crate::port::{BusError, Done, Origin, Outgoing, Published};
+use crate::{
+    origin::Origin,
+    port::{BusError, Done, Outgoing, Published},
+};
 
 /// How long a stream may take to acknowledge a message.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(5);

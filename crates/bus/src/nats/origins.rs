@@ -20,7 +20,7 @@ use foldhash::{HashMap, quality::RandomState};
 use parking_lot::Mutex;
 
 use super::lane::Offered;
-use crate::{port::Origin, subject::Subject};
+use crate::{origin::Origin, subject::Subject};
 
 /// Between sweeps.
 pub(super) const SWEEP: Duration = Duration::from_secs(1);

@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     metrics::BusMetrics,
-    port::{BusError, Message, Origin, Sink, Subscribed},
+    origin::Origin,
+    port::{BusError, Message, Sink, Subscribed},
     subject::{Pattern, Subject},
 };
 
