@@ -6,10 +6,11 @@ mod fencing;
 mod mailboxes;
 mod outages;
 mod repeating;
+mod rolling;
 mod together;
 mod wills;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use client::{Client, Subscription};
@@ -119,8 +120,34 @@ fn connections(channel: &Channel) -> ConnectionServiceClient<Channel> {
 
 /// Clients of tests under load; `TIDEGATE_TEST_CLIENTS` for more.
 fn clients() -> usize {
-    let told = std::env::var("TIDEGATE_TEST_CLIENTS").ok();
-    told.and_then(|count| count.parse().ok()).unwrap_or(120)
+    setting("TIDEGATE_TEST_CLIENTS", 120)
+}
+
+/// A size of a test that an environment variable may change.
+fn setting(name: &str, usual: usize) -> usize {
+    let told = std::env::var(name).ok();
+    told.and_then(|value| value.parse().ok()).unwrap_or(usual)
+}
+
+/// Sorted milliseconds, to be shown.
+struct Spread(Vec<f64>);
+
+impl Spread {
+    fn of(mut milliseconds: Vec<f64>) -> Self {
+        milliseconds.sort_by(f64::total_cmp);
+        Self(milliseconds)
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = |share: f64| {
+            let index = (self.0.len().saturating_sub(1) as f64 * share) as usize;
+            self.0.get(index).copied().unwrap_or_default()
+        };
+        let (p50, p90, p99, max) = (at(0.5), at(0.9), at(0.99), at(1.0));
+        write!(f, "p50 {p50:.1} p90 {p90:.1} p99 {p99:.1} max {max:.1} ms")
+    }
 }
 
 /// For what takes long by design: a drain.
