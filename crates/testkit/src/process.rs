@@ -140,6 +140,28 @@ impl Process {
         samples.sum()
     }
 
+    /// The most memory that it has held so far, in KiB; zero where `/proc` is
+    /// missing.
+    pub fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that it holds, in KiB; zero where `/proc` is missing.
+    pub fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// A number of `/proc/<pid>/status`.
+    fn status(&self, name: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id().unwrap_or_default());
+        let status = fs::read_to_string(path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number
+            .and_then(|number| number.parse().ok())
+            .unwrap_or_default()
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

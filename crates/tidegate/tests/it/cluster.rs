@@ -3,9 +3,11 @@
 mod deaths;
 mod drains;
 mod fencing;
+mod following;
 mod mailboxes;
 mod outages;
 mod repeating;
+mod returning;
 mod rolling;
 mod together;
 mod wills;
