@@ -18,7 +18,6 @@ mod run;
 mod schedule;
 mod stored;
 mod subscriber;
-mod throttle;
 mod worker;
 
 use std::{fs, path::PathBuf, time::Duration};

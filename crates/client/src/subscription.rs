@@ -83,8 +83,9 @@ pub struct Publication {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// Publications lost; zero where nobody counted them: with
-    /// [`GapCause::BrokenChain`], and with [`GapCause::Bus`] where it is not even
-    /// known whether any is.
+    /// [`GapCause::BrokenChain`], with [`GapCause::SlowConnection`] where the log had
+    /// let go of them before they were read, and with [`GapCause::Bus`] where it is
+    /// not even known whether any is.
     pub dropped: u64,
     /// Publications replaced by newer ones of the same key.
     pub conflated: u64,

@@ -13,6 +13,7 @@ mod expect;
 mod nats;
 mod process;
 mod proxy;
+mod throttle;
 mod tokens;
 mod wait;
 
@@ -26,5 +27,6 @@ pub use events::{
 pub use nats::{NatsCluster, NatsServer, RawMessage, RawNats};
 pub use process::{AdminAnswer, Process};
 pub use proxy::Proxy;
+pub use throttle::{Rate, Throttled};
 pub use tokens::Tokens;
 pub use wait::{DEADLINE, eventually, within};

@@ -8,9 +8,8 @@ use std::{
     time::Duration,
 };
 
+use testkit::{Rate, Throttled};
 use tokio::{net::TcpSocket, time::sleep};
-
-use super::throttle::{Rate, Throttled};
 
 /// Clients are throttled by tenths.
 pub(super) const GROUPS: usize = 10;

@@ -9,6 +9,7 @@ mod outages;
 mod repeating;
 mod returning;
 mod rolling;
+mod throttled;
 mod together;
 mod wills;
 
@@ -139,14 +140,17 @@ impl Spread {
         milliseconds.sort_by(f64::total_cmp);
         Self(milliseconds)
     }
+
+    /// The value that this share of all does not exceed; zero if there is none.
+    fn at(&self, share: f64) -> f64 {
+        let index = (self.0.len().saturating_sub(1) as f64 * share) as usize;
+        self.0.get(index).copied().unwrap_or_default()
+    }
 }
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = |share: f64| {
-            let index = (self.0.len().saturating_sub(1) as f64 * share) as usize;
-            self.0.get(index).copied().unwrap_or_default()
-        };
+        let at = |share| self.at(share);
         let (p50, p90, p99, max) = (at(0.5), at(0.9), at(0.99), at(1.0));
         write!(f, "p50 {p50:.1} p90 {p90:.1} p99 {p99:.1} max {max:.1} ms")
     }

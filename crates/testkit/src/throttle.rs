@@ -20,13 +20,13 @@ use tokio::{
 /// Bytes read at once while slowed down.
 const STEP: usize = 512;
 
-/// Bytes a second; zero: as fast as they come.
+/// How fast a [`Throttled`] reads; clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rate(Arc<AtomicU64>);
+pub struct Rate(Arc<AtomicU64>);
 
-/// See the module.
+/// A stream whose reading is slowed down to its rate; writing is not.
 #[derive(Debug)]
-pub(super) struct Throttled<S> {
+pub struct Throttled<S> {
     inner: S,
     rate: Rate,
     pause: Option<Pin<Box<Sleep>>>,
@@ -35,7 +35,8 @@ pub(super) struct Throttled<S> {
 // === impl Rate ===
 
 impl Rate {
-    pub(super) fn set(&self, bytes_per_second: u64) {
+    /// Bytes a second from now on; zero, as at first: as fast as they come.
+    pub fn set(&self, bytes_per_second: u64) {
         self.0.store(bytes_per_second, Ordering::Relaxed);
     }
 
@@ -47,7 +48,8 @@ impl Rate {
 // === impl Throttled ===
 
 impl<S> Throttled<S> {
-    pub(super) fn new(inner: S, rate: Rate) -> Self {
+    /// Wraps a stream.
+    pub fn new(inner: S, rate: Rate) -> Self {
         Self {
             inner,
             rate,
