@@ -83,7 +83,7 @@ impl Scale {
             rate: setting("TIDEGATE_TEST_RATE", 64_000),
             payload: setting("TIDEGATE_TEST_PAYLOAD", 4_000),
             clients: setting("TIDEGATE_TEST_CLIENTS", 20),
-            publishing: setting("TIDEGATE_TEST_PHASE_MS", 500),
+            publishing: setting("TIDEGATE_TEST_PHASE_MS", 1_000),
             rounds: setting("TIDEGATE_TEST_ROUNDS", 1),
             look: setting("TIDEGATE_TEST_LOOK_SECONDS", 1),
         }
@@ -92,7 +92,7 @@ impl Scale {
     /// What a gateway may hold for a connection: little where little is published.
     fn config(&self) -> String {
         let (outbox, send) = (
-            setting("TIDEGATE_TEST_OUTBOX_KIB", 64),
+            setting("TIDEGATE_TEST_OUTBOX_KIB", 16),
             setting("TIDEGATE_TEST_SEND_BUFFER_KIB", 16),
         );
         let namespace = |name: &str, messages: usize| {
@@ -102,7 +102,7 @@ impl Scale {
                  publish = \"anyone\"\nsubscribe = \"anyone\"\n"
             )
         };
-        let short = setting("TIDEGATE_TEST_SHORT_HISTORY", 20);
+        let short = setting("TIDEGATE_TEST_SHORT_HISTORY", 5);
         format!(
             "[gateway]\noutbox_bytes = \"{outbox}KiB\"\nsend_buffer = \"{send}KiB\"\n{}{}",
             namespace("deep", 1_000_000),
