@@ -31,9 +31,10 @@ const HELD: usize = 4_096;
 const HELD_BYTES: usize = 8 << 20;
 
 /// For so long after a channel without a log began anew, what is older than what
-/// was seen of it is let go: a gateway that stood still brings such. It was told
-/// that something may be missing. Not for longer, as clocks of publishers differ.
-const STALE_WITHIN: Duration = Duration::from_secs(5);
+/// was seen of it is let go: a gateway that stood still or was cut off brings such
+/// when it goes on. It was told that something may be missing. Not for longer, as
+/// clocks of publishers differ.
+const STALE_WITHIN: Duration = Duration::from_secs(30);
 
 /// See the module.
 #[derive(Debug, Default)]

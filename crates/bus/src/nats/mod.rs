@@ -12,6 +12,7 @@
 mod announcing;
 mod chain;
 mod chain_heads;
+mod confirming;
 mod feed;
 mod headers;
 mod history;

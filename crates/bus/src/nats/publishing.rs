@@ -7,6 +7,7 @@ use foldhash::quality::FixedState;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
+    confirming::Confirming,
     headers,
     lane::Outbound,
     line::Gate,
@@ -22,6 +23,8 @@ use crate::{
 /// that order holds.
 pub(super) struct Publishers {
     links: Vec<Arc<Link>>,
+    /// One for each connection.
+    confirming: Vec<Arc<Confirming>>,
     origins: Origins,
     gate: Gate,
 }
@@ -31,7 +34,9 @@ pub(super) struct Publishers {
 impl Publishers {
     /// By these connections, at least one, while the gate is open.
     pub(super) fn new(links: Vec<Arc<Link>>, gate: Gate) -> Self {
+        let confirming = links.iter().map(|link| Confirming::new(link.inbox.clone()));
         Self {
+            confirming: confirming.collect(),
             links,
             origins: Origins::new(),
             gate,
@@ -42,17 +47,26 @@ impl Publishers {
         &self.links
     }
 
-    /// Done when the client library has it.
+    /// Done when the server has it; [`BusError::DeadlineExceeded`] if it can't be
+    /// known whether it has.
     pub(super) fn publish(&self, outgoing: Outgoing, done: Done<Published>) {
         if !self.gate.is_open() {
             return done(Err(BusError::Unavailable));
         }
-        let link = self.link(&outgoing.subject);
+        let index = self.index(&outgoing.subject);
+        let (link, confirming) = (&self.links[index], self.confirming[index].clone());
+        if confirming.is_full() {
+            return done(Err(BusError::Overloaded));
+        }
         let done: Done<()> = Box::new(move |outcome| {
             done(outcome.map(|()| Published {
                 offset: wire::Offset::NONE,
                 duplicate: false,
             }));
+        });
+        let sent: Done<()> = Box::new(move |outcome| match outcome {
+            Ok(()) => confirming.add(done),
+            Err(_) => done(outcome),
         });
         let subject = outgoing.subject.clone();
         self.origins.number(&subject, |origin| {
@@ -62,7 +76,7 @@ impl Publishers {
                 reply: None,
                 headers: Some(headers),
                 payload: outgoing.payload,
-                done: Some(done),
+                done: Some(sent),
             })
         });
     }
@@ -81,14 +95,15 @@ impl Publishers {
                     payload: Bytes::new(),
                     done: None,
                 };
-                self.gate.is_open() && self.link(subject).lane.offer(word).is_taken()
+                self.gate.is_open() && self.links[self.index(subject)].lane.offer(word).is_taken()
             });
         }
     }
 
-    fn link(&self, subject: &Subject) -> &Link {
+    /// Which connection is the subject's.
+    fn index(&self, subject: &Subject) -> usize {
         let hash = FixedState::default().hash_one(subject.as_str());
         let index = hash % self.links.len() as u64;
-        &self.links[usize::try_from(index).expect("below a length")]
+        usize::try_from(index).expect("below a length")
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use client::{Client, Subscription, SubscriptionEvent, Verdict};
+use client::{Builder, Client, Publication, Subscription, SubscriptionEvent, Verdict};
 use futures_util::StreamExt;
 use lifecycle::Scope;
 use testkit::{Cluster, within};
@@ -34,7 +34,6 @@ const YOUNG: Duration = Duration::from_millis(500);
 /// The clients and publishers of one run.
 pub(super) struct Following {
     shared: Arc<Shared>,
-    clients: usize,
     readers: JoinSet<Got>,
     publishers: Vec<oneshot::Receiver<u64>>,
     stop: watch::Sender<bool>,
@@ -43,7 +42,7 @@ pub(super) struct Following {
 }
 
 struct Shared {
-    url: String,
+    clients: usize,
     connecting: Semaphore,
     subscribed: AtomicU64,
     /// When it began to happen.
@@ -74,12 +73,16 @@ struct Got {
 // === impl Following ===
 
 impl Following {
-    /// Connects the clients and begins to publish. Returns after a time to compare
-    /// with, when all of that flows.
-    pub(super) async fn begin(cluster: &Cluster, url: String, scope: &Scope) -> Self {
+    /// Connects the clients by `builder` and begins to publish. Returns after a time
+    /// to compare with, when all of that flows.
+    pub(super) async fn begin(
+        cluster: &Cluster,
+        builder: impl Fn() -> Builder,
+        scope: &Scope,
+    ) -> Self {
         let (clients, channels) = (clients(), setting("TIDEGATE_TEST_CHANNELS", 10));
         let shared = Arc::new(Shared {
-            url,
+            clients,
             connecting: Semaphore::new(CONNECTING),
             subscribed: AtomicU64::new(0),
             marked: OnceLock::new(),
@@ -89,7 +92,8 @@ impl Following {
         let mut readers = JoinSet::new();
         for number in 0..clients {
             let token = cluster.tokens.token(&format!("user{number}"));
-            let reader = follow(shared.clone(), token, number % channels, ended.clone());
+            let (builder, index) = (builder(), number % channels);
+            let reader = follow(shared.clone(), builder, token, index, ended.clone());
             readers.spawn(reader);
         }
         within_a_minute("all are subscribed", async {
@@ -116,7 +120,6 @@ impl Following {
         .await;
         Self {
             shared,
-            clients,
             readers,
             publishers,
             stop,
@@ -133,7 +136,7 @@ impl Following {
     pub(super) async fn all_up_to_date(&self) {
         let limit = Duration::from_secs(120);
         let all = async {
-            while self.shared.up_to_date.load(Ordering::Relaxed) < self.clients as u64 {
+            while self.shared.up_to_date.load(Ordering::Relaxed) < self.shared.clients as u64 {
                 sleep(Duration::from_millis(20)).await;
             }
         };
@@ -141,7 +144,7 @@ impl Following {
             timeout(limit, all).await.is_ok(),
             "{} of {} are back",
             self.shared.up_to_date.load(Ordering::Relaxed),
-            self.clients
+            self.shared.clients
         );
     }
 
@@ -156,7 +159,7 @@ impl Following {
         for last in self.publishers {
             ends.push(within("a publisher", last).await.expect("publishes"));
         }
-        println!("clients: {}\nchannels: {}", self.clients, ends.len());
+        println!("clients: {}\nchannels: {}", self.shared.clients, ends.len());
         println!("published: {}", ends.iter().sum::<u64>());
         self.end.send_replace(Some(ends));
         let mut all = Vec::new();
@@ -170,11 +173,12 @@ impl Following {
 /// One client: until the last publication of its channel has come.
 async fn follow(
     shared: Arc<Shared>,
+    builder: Builder,
     token: String,
     index: usize,
     mut ended: watch::Receiver<Option<Vec<u64>>>,
 ) -> Got {
-    let (_client, mut subscription) = enter_channel(&shared, &token, index).await;
+    let (_client, mut subscription) = enter_channel(&shared, builder.token(token), index).await;
     let mut got = Got::default();
     let mut newest = Instant::now();
     loop {
@@ -190,7 +194,7 @@ async fn follow(
             SubscriptionEvent::Publication(publication) => {
                 let was_late = got.up_to_date.is_none();
                 let since_mark = shared.marked.get().map(Instant::elapsed);
-                got.take(&publication.payload, since_mark, newest.elapsed());
+                got.take(&publication, since_mark, newest.elapsed());
                 newest = Instant::now();
                 let is_in_time = was_late && got.up_to_date.is_some();
                 shared
@@ -207,19 +211,18 @@ async fn follow(
     }
 }
 
-async fn enter_channel(shared: &Shared, token: &str, index: usize) -> (Client, Subscription) {
+async fn enter_channel(shared: &Shared, builder: Builder, index: usize) -> (Client, Subscription) {
     let _turn = shared.connecting.acquire().await.expect("never closed");
-    let connecting = Client::builder(&shared.url).token(token).connect();
-    let client = within_a_minute("a client connects", connecting).await;
+    let client = within_a_minute("a client connects", builder.connect()).await;
     let client = client.expect("connects");
-    let subscription = subscribe(&client, &format!("log.{index}")).await;
+    let subscription = subscribe(&client, &channel(index)).await;
     shared.subscribed.fetch_add(1, Ordering::Relaxed);
     (client, subscription)
 }
 
 /// Publishes numbers and times to a channel; gives the last number.
 async fn publish_until(control: Channel, index: usize, stop: watch::Receiver<bool>) -> u64 {
-    let to = format!("log.{index}");
+    let to = channel(index);
     let mut clock = interval(PERIOD);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // A rate, not a wait for something; and not all at once.
@@ -235,6 +238,10 @@ async fn publish_until(control: Channel, index: usize, stop: watch::Receiver<boo
     unreachable!("numbers do not end")
 }
 
+fn channel(index: usize) -> String {
+    format!("log.{index}")
+}
+
 fn now_us() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.expect("after 1970").as_micros() as u64
@@ -243,11 +250,11 @@ fn now_us() -> u64 {
 // === impl Got ===
 
 impl Got {
-    fn take(&mut self, payload: &[u8], since_mark: Option<Duration>, pause: Duration) {
-        let text = std::str::from_utf8(payload).expect("a text");
-        let (number, at) = text.split_once(' ').expect("a number and a time");
-        let (number, at) = (number.parse::<u64>(), at.parse::<u64>());
-        let (number, at) = (number.expect("a number"), at.expect("a time"));
+    fn take(&mut self, publication: &Publication, since_mark: Option<Duration>, pause: Duration) {
+        let text = std::str::from_utf8(&publication.payload).expect("a text");
+        let mut words = text.split(' ').map(str::parse::<u64>);
+        let mut word = || words.next().expect("two words").expect("a number");
+        let (number, at) = (word(), word());
         let age = now_us().saturating_sub(at);
         let phase = usize::from(since_mark.is_some());
         self.ages[phase].push(age.try_into().unwrap_or(u32::MAX));
@@ -280,7 +287,7 @@ fn report(all: &mut [Got]) {
     ];
     // All were subscribed before anything was published.
     let late = sum(|got| u64::from(got.first != 1));
-    for (what, count) in faults {
+    for (what, count) in &faults {
         println!("{what}: {count}");
     }
     println!(

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use client::Client;
 use lifecycle::Scope;
 use testkit::Cluster;
 use tidegate::cluster::balancer::{self, Targets};
@@ -36,7 +37,7 @@ async fn a_rolling_restart_loses_nothing_of_history() {
     }
     let serving = balancer::serve(0, targets.clone(), "clients", &scope).await;
     let url = format!("ws://{}/v1/ws", serving.expect("a free port"));
-    let following = Following::begin(&cluster, url, &scope).await;
+    let following = Following::begin(&cluster, || Client::builder(&url), &scope).await;
     following.mark();
     let drains = roll(&mut cluster, &targets).await;
     println!("drains: {drains:.1?}");
