@@ -1,13 +1,17 @@
 //! A client that leaves a will: it stays to the end, leaves without a word, or
 //! takes the will back first.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use client::{Client, State};
 use tokio::time::sleep;
 
-use super::{commands::Route, run::Shared, subscriber};
+use super::{
+    commands::{Route, unix_us},
+    run::Shared,
+    subscriber,
+};
 
 /// How long wills of those who leave wait.
 const GRACE: Duration = Duration::from_secs(2);
@@ -38,8 +42,19 @@ pub(super) struct Heir {
     pub(super) is_armed: bool,
     /// Taking it back was accepted.
     pub(super) is_disarmed: bool,
-    /// The longest time without a connection, as the client saw it.
+    /// When it had its last answer, in microseconds of Unix time.
+    pub(super) settled_at: u64,
+    /// The connections it had.
+    pub(super) stay: Stay,
+}
+
+/// How a client was connected, as it saw it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stay {
+    /// The longest time without a connection.
     pub(super) longest_outage: Duration,
+    /// More than one: a will may have been armed for each.
+    pub(super) sessions: BTreeSet<Arc<str>>,
 }
 
 // === impl Heir ===
@@ -53,9 +68,37 @@ impl Heir {
     /// Whether it must not have been.
     pub(super) fn must_not_fire(&self) -> bool {
         match self.fate {
-            Fate::Stays => self.longest_outage < LONG_GRACE / 2,
+            Fate::Stays => self.stay.longest_outage < LONG_GRACE / 2,
             Fate::Leaves => false,
             Fate::Disarms => self.is_disarmed,
+        }
+    }
+
+    async fn act(&mut self, shared: &Shared, client: &Client, after: Duration) {
+        let grace = match self.fate {
+            Fate::Stays => LONG_GRACE,
+            _ => GRACE,
+        };
+        for _ in 0..ATTEMPTS {
+            let arming = client.arm_will(Route::Exact.name(), self.name.clone(), grace);
+            self.is_armed = arming.await.is_ok();
+            if self.is_armed {
+                break;
+            }
+            sleep(AGAIN).await;
+        }
+        self.settled_at = unix_us();
+        match self.fate {
+            Fate::Stays => {
+                let mut stop = shared.publishers_stop.subscribe();
+                let _ = stop.wait_for(|stop| *stop).await;
+            }
+            Fate::Leaves => sleep(after).await,
+            Fate::Disarms => {
+                sleep(after).await;
+                self.is_disarmed = disarm(client).await;
+                self.settled_at = unix_us();
+            }
         }
     }
 }
@@ -73,28 +116,20 @@ pub(super) async fn run(
         fate,
         is_armed: false,
         is_disarmed: false,
-        longest_outage: Duration::ZERO,
+        settled_at: 0,
+        stay: Stay::default(),
     };
-    let grace = match fate {
-        Fate::Stays => LONG_GRACE,
-        _ => GRACE,
+    let mut stay = Stay::default();
+    let acted = {
+        let acting = heir.act(&shared, &client, after);
+        tokio::select! {
+            () = stay.watch(&shared, &client) => false,
+            () = pin!(acting) => true,
+        }
     };
-    for _ in 0..ATTEMPTS {
-        let arming = client.arm_will(Route::Exact.name(), heir.name.clone(), grace);
-        heir.is_armed = arming.await.is_ok();
-        if heir.is_armed {
-            break;
-        }
-        sleep(AGAIN).await;
-    }
-    match fate {
-        Fate::Stays => heir.longest_outage = stay(&shared, &client).await,
-        Fate::Leaves => sleep(after).await,
-        Fate::Disarms => {
-            sleep(after).await;
-            heir.is_disarmed = disarm(&client).await;
-        }
-    }
+    heir.stay = stay;
+    // One whose connection ended for good before it had acted decides nothing.
+    heir.is_armed &= acted;
     if fate == Fate::Stays {
         // Its will would be fired from here on, which is no part of the run.
         disarm(&client).await;
@@ -114,27 +149,31 @@ async fn disarm(client: &Client) -> bool {
     false
 }
 
-/// Until all stop; gives the longest time without a connection.
-async fn stay(shared: &Shared, client: &Client) -> Duration {
-    let mut stop = shared.publishers_stop.subscribe();
-    let mut state = client.state();
-    let (mut longest, mut since) = (Duration::ZERO, None);
-    loop {
-        let is_connected = matches!(*state.borrow_and_update(), State::Connected { .. });
-        let now = shared.now();
-        match (is_connected, since) {
-            (true, Some(begun)) => {
-                longest = longest.max(now.saturating_sub(begun));
-                since = None;
+// === impl Stay ===
+
+impl Stay {
+    /// Watches a client until it is closed.
+    async fn watch(&mut self, shared: &Shared, client: &Client) {
+        let mut state = client.state();
+        let mut since = None;
+        loop {
+            let now = shared.now();
+            match &*state.borrow_and_update() {
+                State::Connected { session_id, .. } => {
+                    self.sessions.insert(session_id.clone());
+                    since = None;
+                }
+                State::Closed { .. } => return,
+                _ => since = since.or(Some(now)),
             }
-            (false, None) => since = Some(now),
-            _ => {}
-        }
-        tokio::select! {
-            changed = state.changed() => if changed.is_err() {
-                return Duration::MAX;
-            },
-            _ = stop.wait_for(|stop| *stop) => return longest,
+            let changed = state.changed().await;
+            if let Some(since) = since {
+                let outage = shared.now().saturating_sub(since);
+                self.longest_outage = self.longest_outage.max(outage);
+            }
+            if changed.is_err() {
+                return;
+            }
         }
     }
 }

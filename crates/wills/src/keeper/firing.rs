@@ -34,6 +34,15 @@ enum Answer {
     Unknown(String),
 }
 
+/// What became of the requests for this will before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// None was executed.
+    NotExecuted,
+    /// One may have been, or may be yet: a worker that is slow to answer has it.
+    Unknown,
+}
+
 /// Somebody else writes the entry now.
 struct TakenOver;
 
@@ -46,7 +55,7 @@ impl Keeper {
             loss.tried_since_ms = self.clock.now_ms();
         }
         match self.claim(kept, loss).await {
-            Ok(kept) => self.make(kept).await,
+            Ok(kept) => self.make(kept, Before::NotExecuted).await,
             Err(TakenOver) => Next::Again(JITTER),
         }
     }
@@ -58,7 +67,7 @@ impl Keeper {
             return Next::Again(JITTER);
         };
         if kept.will.redelivers {
-            return self.make(kept).await;
+            return self.make(kept, Before::Unknown).await;
         }
         let message = "the control plane that asked a worker ended before it had the answer";
         self.fired(kept, WillOutcome::Unknown, message.to_owned())
@@ -66,12 +75,14 @@ impl Keeper {
     }
 
     /// Asks until the outcome is known, or must stay unknown.
-    async fn make(&self, mut kept: Kept) -> Next {
+    async fn make(&self, mut kept: Kept, mut before: Before) -> Next {
         loop {
-            match self.ask(&kept).await {
+            let answer = self.ask(&kept).await;
+            match answer.after(before) {
                 Answer::Ended(outcome, message) => return self.fired(kept, outcome, message).await,
                 Answer::NotExecuted(message) => return self.postpone(kept, message).await,
                 Answer::Unknown(_) if kept.will.redelivers && !self.is_overdue(&kept) => {
+                    before = Before::Unknown;
                     let loss = lost(&kept.will).cloned().unwrap_or_default();
                     sleep(back_off(loss.attempts)).await;
                     match self.claim(kept, loss).await {
@@ -218,6 +229,15 @@ impl Keeper {
 // === impl Answer ===
 
 impl Answer {
+    /// What it says of the will: that a repetition was not executed says nothing
+    /// of the request that it repeats.
+    fn after(self, before: Before) -> Self {
+        match self {
+            Self::NotExecuted(message) if before == Before::Unknown => Self::Unknown(message),
+            answer => answer,
+        }
+    }
+
     fn of(error: &BusError) -> Self {
         let message = error.to_string();
         match error {

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bus::{BusError, WorkerFailure};
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
+use wills::WillError;
 use wire::control::{
     WillEventKind::{Armed, Failed, Fired, Lost, Returned},
     WillOutcome,
@@ -272,4 +273,35 @@ async fn a_firing_left_behind_is_repeated_with_its_key_where_workers_know_it() {
     assert_eq!(stage.told(1), [Armed, Lost, Fired]);
     let event = stage.events_of(1).pop().expect("told");
     assert_eq!(event.outcome(), WillOutcome::Executed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_will_that_a_slow_worker_may_have_is_not_given_back_because_others_refuse() {
+    let stage = Stage::set().await;
+    let asked = AtomicU32::new(0);
+    let busy = || WorkerFailure {
+        code: "busy".into(),
+        message: "later".into(),
+        retryable: true,
+    };
+    // The first has it, and says nothing.
+    let slow =
+        move || (asked.fetch_add(1, Ordering::SeqCst) > 0).then(|| Err(BusError::Worker(busy())));
+    let orders = stage.workers(slow);
+    stage.keeper();
+    stage.connect(1, 1);
+    let mut new = will(1);
+    new.redelivers = true;
+    stage.armory.arm(new).await.expect("armed");
+    sleep(Duration::from_secs(20)).await;
+    stage.close(1, 1, "connection_lost");
+    stage.until("another is asked", || orders.of(1) > 1).await;
+    stage.connect(1, 2);
+    sleep(LONG).await;
+    let told = stage.disarm(1).await;
+    assert_eq!(told, Err(WillError::InProgress), "it may be executed yet");
+    sleep(GIVE_UP).await;
+    assert_eq!(stage.disarm(1).await, Err(WillError::Fired));
+    let event = stage.events_of(1).pop().expect("told");
+    assert_eq!(event.outcome(), WillOutcome::Unknown);
 }

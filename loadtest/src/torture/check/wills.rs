@@ -6,15 +6,17 @@ use crate::torture::{commands::Executions, heir::Heir};
 /// Checks all wills of a run. The token of a will's execution is its payload.
 pub(super) fn check(heirs: &[Heir], executions: &Executions, findings: &mut Findings) {
     for heir in heirs {
-        let all = executions.values().flatten();
-        let fired = all.filter(|one| one.token == heir.name).count();
-        if fired > 1 {
-            findings.violate(Rule::FiredTwice, format_args!("{heir:?}: {fired} times"));
-        } else if fired == 0 && heir.must_fire() {
-            findings.violate(Rule::NotFired, format_args!("{heir:?}"));
-        } else if fired == 1 && heir.must_not_fire() {
-            findings.violate(Rule::FiredWrongly, format_args!("{heir:?}"));
-        }
+        let fired: Vec<_> = executions
+            .iter()
+            .filter(|(_, of_key)| of_key.iter().any(|one| one.token == heir.name))
+            .collect();
+        let rule = match fired.len() {
+            0 if heir.must_fire() => Rule::NotFired,
+            1 if heir.must_not_fire() => Rule::FiredWrongly,
+            2.. => Rule::FiredTwice,
+            _ => continue,
+        };
+        findings.violate(rule, format_args!("{heir:?}: {fired:?}"));
     }
 }
 
@@ -23,7 +25,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::torture::{commands::Execution, heir::Fate};
+    use crate::torture::{
+        commands::Execution,
+        heir::{Fate, Stay},
+    };
 
     fn heir(fate: Fate) -> Heir {
         Heir {
@@ -31,7 +36,8 @@ mod tests {
             fate,
             is_armed: true,
             is_disarmed: fate == Fate::Disarms,
-            longest_outage: Duration::ZERO,
+            settled_at: 0,
+            stay: Stay::default(),
         }
     }
 
@@ -69,7 +75,10 @@ mod tests {
         let uncertain = |fate| Heir {
             is_armed: false,
             is_disarmed: false,
-            longest_outage: Duration::from_secs(100),
+            stay: Stay {
+                longest_outage: Duration::from_secs(100),
+                ..Stay::default()
+            },
             ..heir(fate)
         };
         for fate in [Fate::Stays, Fate::Leaves, Fate::Disarms] {
