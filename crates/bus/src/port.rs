@@ -342,7 +342,9 @@ pub struct Put {
     pub expect: Expect,
 }
 
-/// An entry to remove.
+/// An entry to remove. Of a durable table a crash of servers may bring it back
+/// later, or what it was before: what must not come back is written as ended
+/// instead, and left to the table's age.
 #[derive(Clone, Debug)]
 pub struct Remove {
     /// Where.

@@ -109,9 +109,10 @@ impl Armory {
         let will = self.compose(new);
         for _ in 0..TRIES {
             // Most often a session has none.
-            match write(&*self.bus, &key, &will, Expect::Absent).await {
+            let now_ms = self.clock.now_ms();
+            match write(&*self.bus, &key, &will, Expect::Absent, now_ms).await {
                 Ok(revision) => {
-                    let told = Step::Armed.message(&will, revision, self.clock.now_ms());
+                    let told = Step::Armed.message(&will, revision, now_ms);
                     self.bus.send(told).await?;
                     return Ok(());
                 }
@@ -135,14 +136,14 @@ impl Armory {
         if let Some(State::Firing(_)) = kept.will.state {
             return Err(WillError::InProgress);
         }
-        let ended = matches!(kept.will.state, Some(State::Fired(_)));
+        let ended = matches!(kept.will.state, Some(State::Fired(_) | State::Cancelled(_)));
         let refreshed = !ended && is_same(&kept.will, will);
         kept.will = will.clone();
         if refreshed {
             kept.will.will_id = earlier.will.will_id.clone();
         }
-        kept.write(&*self.bus).await?;
         let now_ms = self.clock.now_ms();
+        kept.write(&*self.bus, now_ms).await?;
         let step = if refreshed {
             Step::Refreshed
         } else {
@@ -177,15 +178,16 @@ impl Armory {
         Err(BusError::Overloaded.into())
     }
 
-    async fn cancel(&self, kept: Kept) -> Result<(), WillError> {
+    async fn cancel(&self, mut kept: Kept) -> Result<(), WillError> {
         match kept.will.state {
+            Some(State::Cancelled(_)) => return Ok(()),
             Some(State::Firing(_)) => return Err(WillError::InProgress),
             // Stays: an answer that is lost can be asked for again.
             Some(State::Fired(_)) => return Err(WillError::Fired),
             Some(State::Lost(_)) | None => {}
         }
-        kept.erase(&*self.bus).await?;
         let now_ms = self.clock.now_ms();
+        kept.cancel(&*self.bus, now_ms).await?;
         kept.tell(&*self.bus, Step::Cancelled, now_ms).await?;
         Ok(())
     }
@@ -203,6 +205,7 @@ impl Armory {
             deadline_ms: millis(new.deadline),
             redelivers: new.redelivers,
             armed_at_ms: self.clock.now_ms(),
+            written_at_ms: 0,
             state: None,
         }
     }

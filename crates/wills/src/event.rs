@@ -60,7 +60,7 @@ impl Step {
             event_id: event_id.clone(),
             kind: kind.into(),
             at: Some(timestamp(now_ms)),
-            will: Some(describe(will)),
+            will: describe(will),
             cause,
             outcome: outcome.into(),
             message,
@@ -88,14 +88,15 @@ impl Step {
 }
 
 /// What backends may know of a will: all but its payload.
-pub(crate) fn describe(will: &Will) -> control::Will {
+pub(crate) fn describe(will: &Will) -> Option<control::Will> {
     let state = match &will.state {
         None => WillState::Armed,
         Some(State::Lost(_)) => WillState::Lost,
         Some(State::Firing(_)) => WillState::Firing,
         Some(State::Fired(_)) => WillState::Fired,
+        Some(State::Cancelled(_)) => return None,
     };
-    control::Will {
+    Some(control::Will {
         will_id: will.will_id.clone(),
         user: will.user.clone(),
         session_id: will.session_id.clone(),
@@ -105,7 +106,7 @@ pub(crate) fn describe(will: &Will) -> control::Will {
         armed_at: Some(timestamp(will.armed_at_ms)),
         state: state.into(),
         lost_at: will::lost(will).map(|lost| timestamp(lost.at_ms)),
-    }
+    })
 }
 
 fn timestamp(unix_ms: i64) -> Timestamp {

@@ -18,6 +18,8 @@ mod list;
 mod metrics;
 mod will;
 
+use std::time::Duration;
+
 use bus::{Bus, BusError, BusExt, Table, TableSpec};
 
 pub use self::{
@@ -30,6 +32,11 @@ pub use self::{
 /// Wills by user and session.
 pub(crate) const WILLS: Table = Table("tg_wills");
 
+/// How long an entry stays that nobody writes again. Entries are never removed,
+/// as a crash of a server may bring back what was: those of wills that have ended
+/// stay until their time is over, and so are older than all that came before them.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Makes sure that the table is there. Idempotent. The log that the steps are
 /// told to is the registry's.
 ///
@@ -38,7 +45,7 @@ pub(crate) const WILLS: Table = Table("tg_wills");
 pub async fn declare(bus: &dyn Bus) -> Result<(), BusError> {
     bus.keep_table(TableSpec {
         table: WILLS,
-        max_age: None,
+        max_age: Some(KEPT),
         durable: true,
     })
     .await

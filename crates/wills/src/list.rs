@@ -20,6 +20,6 @@ pub async fn list(bus: &dyn Bus, user: Option<&UserId>) -> Result<Vec<control::W
     });
     Ok(wills
         .iter()
-        .map(|kept| event::describe(&kept.will))
+        .filter_map(|kept| event::describe(&kept.will))
         .collect())
 }

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bus::{Bus, BusError, BusExt, Entry, Expect, Put, Remove, Revision, Subject};
+use bus::{Bus, BusError, BusExt, Entry, Expect, Put, Revision, Subject};
 use bytes::Bytes;
 use prost::Message;
 use tokio::time::Instant;
 use wire::{
     SessionId, UserId,
-    gateway::{FiringWill, LostSession, Will, will::State},
+    gateway::{CancelledWill, FiringWill, LostSession, Will, will::State},
 };
 
 use crate::{WILLS, event::Step, metrics};
@@ -63,20 +63,25 @@ impl Kept {
 
     /// Writes the will over what was read; [`BusError::Conflict`] if somebody was
     /// faster.
-    pub(crate) async fn write(&mut self, bus: &dyn Bus) -> Result<(), BusError> {
+    pub(crate) async fn write(&mut self, bus: &dyn Bus, now_ms: i64) -> Result<(), BusError> {
         let expect = Expect::At(self.revision);
-        self.revision = write(bus, &self.key, &self.will, expect).await?;
+        self.revision = write(bus, &self.key, &self.will, expect, now_ms).await?;
         Ok(())
     }
 
-    /// Removes what was read, likewise.
-    pub(crate) async fn erase(&self, bus: &dyn Bus) -> Result<(), BusError> {
-        let remove = Remove {
-            table: WILLS,
-            key: self.key.clone(),
-            expect: Expect::At(self.revision),
-        };
-        bus.erase(remove).await
+    /// Writes that it will not be fired, likewise.
+    pub(crate) async fn cancel(&mut self, bus: &dyn Bus, now_ms: i64) -> Result<(), BusError> {
+        let mut cancelled = self.clone();
+        cancelled.will.payload.clear();
+        cancelled.will.state = Some(State::Cancelled(CancelledWill { at_ms: now_ms }));
+        cancelled.write(bus, now_ms).await?;
+        self.revision = cancelled.revision;
+        Ok(())
+    }
+
+    /// Whether there is nothing to be done about it any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.will.state, Some(State::Fired(_) | State::Cancelled(_)))
     }
 
     /// Tells a step.
@@ -111,7 +116,7 @@ pub(crate) fn lost(will: &Will) -> Option<&LostSession> {
     match will.state.as_ref()? {
         State::Lost(lost) => Some(lost),
         State::Firing(FiringWill { lost, .. }) => lost.as_ref(),
-        State::Fired(_) => None,
+        State::Fired(_) | State::Cancelled(_) => None,
     }
 }
 
@@ -121,7 +126,12 @@ pub(crate) async fn write(
     key: &Subject,
     will: &Will,
     expect: Expect,
+    now_ms: i64,
 ) -> Result<Revision, BusError> {
+    let will = Will {
+        written_at_ms: now_ms,
+        ..will.clone()
+    };
     let put = Put {
         table: WILLS,
         key: key.clone(),

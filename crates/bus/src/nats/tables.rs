@@ -2,7 +2,8 @@
 //!
 //! A write is done when the stream has acknowledged it; what it expects is
 //! checked there. A removal leaves a marker that vanishes after a minute, so
-//! that churn leaves nothing behind.
+//! that churn leaves nothing behind. A server that is killed after that minute may
+//! find the entry in its files again: `docs/adr/0016-ended-wills-stay-written.md`.
 //!
 //! **What a read sees.** Every write that is done in this process. With
 //! several replicas any of them may answer, also one that is behind: an answer

@@ -104,9 +104,11 @@ impl Keeper {
             lost: Some(loss),
             keeper: self.name.clone(),
         }));
+        let now_ms = self.clock.now_ms();
+        kept.will.written_at_ms = now_ms;
         let mut tries = 0;
         loop {
-            match kept.write(&*self.bus).await {
+            match kept.write(&*self.bus, now_ms).await {
                 Ok(()) => return Ok(kept),
                 // Perhaps it is what was just written, and its answer was lost.
                 Err(BusError::Conflict) => match Kept::find(&*self.bus, &kept.key).await {
@@ -172,7 +174,7 @@ impl Keeper {
             let now_ms = self.clock.now_ms();
             let step = Step::Failed { message };
             self.tell_in_the_end(&kept, &step, now_ms).await;
-            self.erase_in_the_end(&kept).await;
+            self.cancel_in_the_end(&mut kept).await;
             return Next::Forget;
         }
         self.metrics.postponed.increment(1);
@@ -187,7 +189,7 @@ impl Keeper {
     /// decides for himself.
     async fn settle_entry(&self, kept: &mut Kept) {
         let mut tries = 0;
-        while let Err(error) = kept.write(&*self.bus).await {
+        while let Err(error) = kept.write(&*self.bus, self.clock.now_ms()).await {
             if error == BusError::Conflict {
                 return;
             }
@@ -206,10 +208,10 @@ impl Keeper {
         }
     }
 
-    /// Removes a claimed will, likewise, unless somebody has taken it over.
-    async fn erase_in_the_end(&self, kept: &Kept) {
+    /// Ends a claimed will, likewise, unless somebody has taken it over.
+    async fn cancel_in_the_end(&self, kept: &mut Kept) {
         let mut tries = 0;
-        while let Err(error) = kept.erase(&*self.bus).await {
+        while let Err(error) = kept.cancel(&*self.bus, self.clock.now_ms()).await {
             if error == BusError::Conflict {
                 return;
             }

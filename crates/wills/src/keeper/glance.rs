@@ -49,7 +49,7 @@ impl Keeper {
             return Ok(Next::Forget);
         };
         match kept.will.state {
-            Some(State::Fired(_)) => Ok(Next::Forget),
+            Some(State::Fired(_) | State::Cancelled(_)) => Ok(Next::Forget),
             Some(State::Firing(_)) => Ok(self.look_at_firing(kept, &known).await),
             Some(State::Lost(_)) | None => self.look_for_session(kept, &known).await,
         }
@@ -99,7 +99,7 @@ impl Keeper {
     /// The session has a connection.
     async fn found(&self, mut kept: Kept) -> Result<Next, BusError> {
         if kept.will.state.take().is_some() {
-            kept.write(&*self.bus).await?;
+            kept.write(&*self.bus, self.clock.now_ms()).await?;
             self.metrics.returned.increment(1);
             kept.tell(&*self.bus, Step::Returned, self.clock.now_ms())
                 .await?;
@@ -111,8 +111,9 @@ impl Keeper {
     /// for every control plane, and for those that start later.
     async fn note(&self, mut kept: Kept, loss: LostSession) -> Result<(), BusError> {
         kept.will.state = Some(State::Lost(loss));
-        kept.write(&*self.bus).await?;
-        kept.tell(&*self.bus, Step::Lost, self.clock.now_ms()).await
+        let now_ms = self.clock.now_ms();
+        kept.write(&*self.bus, now_ms).await?;
+        kept.tell(&*self.bus, Step::Lost, now_ms).await
     }
 
     /// How the session was lost: as the end of its newest connection says, and as

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use bus::{BusError, BusExt, Subject};
-use foldhash::HashSet;
-use wire::gateway::will::State;
-
 use super::Keeper;
 use crate::{WILLS, key, will::Kept};
+use bus::{BusError, BusExt, Subject};
+use foldhash::HashSet;
 
-/// How long a fired will is kept for its client to ask.
-const FIRED_KEPT: Duration = Duration::from_secs(60 * 60);
+/// An entry that still counts is written again when it is so old: long before the
+/// table would let it go.
+const REFRESHED: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Sessions looked up together.
 const TOGETHER: usize = 512;
@@ -19,21 +18,22 @@ const TOGETHER: usize = 512;
 
 impl Keeper {
     /// The wills to look at: those whose session the registry does not know, those
-    /// that are being fired, and those whose session was lost. Removes what was
-    /// fired long ago.
+    /// that are being fired, and those whose session was lost. Writes again what
+    /// the table would let go.
     pub(super) async fn scan(&self) -> Result<Vec<Subject>, BusError> {
         // Gateways that are there now are asked later, whatever the tables say.
         self.witnesses.refresh().await?;
         let entries = self.bus.look_up(WILLS, vec![key::all()]).await?;
-        self.metrics.kept.set(entries.len() as f64);
         let (mut suspects, mut armed) = (Vec::new(), Vec::new());
-        for mut kept in entries.into_iter().filter_map(Kept::read) {
+        let entries = entries.into_iter().filter_map(Kept::read);
+        let mut counted = 0;
+        for mut kept in entries.filter(|kept| !kept.has_ended()) {
+            counted += 1;
+            if self.is_old(kept.will.written_at_ms) {
+                self.refresh(&mut kept).await?;
+            }
             match &kept.will.state {
-                Some(State::Fired(fired)) if self.is_old(fired.at_ms) => {
-                    self.clear(&kept).await?;
-                }
-                Some(State::Fired(_)) => {}
-                Some(State::Firing(_) | State::Lost(_)) => suspects.push(kept.key),
+                Some(_) => suspects.push(kept.key),
                 None => {
                     // What it says is not needed now.
                     kept.will.payload.clear();
@@ -41,6 +41,7 @@ impl Keeper {
                 }
             }
         }
+        self.metrics.kept.set(f64::from(counted));
         for some in armed.chunks(TOGETHER) {
             self.add_absent(some, &mut suspects).await?;
         }
@@ -68,16 +69,16 @@ impl Keeper {
         Ok(())
     }
 
-    /// Forgets a will that was fired long ago, unless another was armed.
-    async fn clear(&self, kept: &Kept) -> Result<(), BusError> {
-        match kept.erase(&*self.bus).await {
+    /// Writes a will again, unless somebody else has changed it.
+    async fn refresh(&self, kept: &mut Kept) -> Result<(), BusError> {
+        match kept.write(&*self.bus, self.clock.now_ms()).await {
             Err(BusError::Conflict) => Ok(()),
             outcome => outcome,
         }
     }
 
-    fn is_old(&self, at_ms: i64) -> bool {
-        let age_ms = self.clock.now_ms().saturating_sub(at_ms);
-        Duration::from_millis(age_ms.try_into().unwrap_or_default()) >= FIRED_KEPT
+    fn is_old(&self, written_at_ms: i64) -> bool {
+        let age_ms = self.clock.now_ms().saturating_sub(written_at_ms);
+        Duration::from_millis(age_ms.try_into().unwrap_or_default()) >= REFRESHED
     }
 }

@@ -1,11 +1,18 @@
 //! What a gateway does for its clients.
 
+use std::time::Duration;
+
+use bus::{BusExt, Pattern, Table};
 use bytes::Bytes;
+use prost::Message;
 use tokio::time::sleep;
 use wills::WillError;
-use wire::control::{
-    WillEventKind::{Armed, Cancelled, Fired, Lost, Refreshed},
-    WillState,
+use wire::{
+    control::{
+        WillEventKind::{Armed, Cancelled, Fired, Lost, Refreshed},
+        WillState,
+    },
+    gateway::{Will, will::State},
 };
 
 use crate::stage::{GRACE, Stage, will};
@@ -78,4 +85,40 @@ async fn wills_are_listed_by_user() {
     let own = wills::list(&*stage.bus, Some(&user)).await.expect("there");
     assert_eq!(own.len(), 1);
     assert_eq!(own[0].user, user.as_str());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_back_is_kept_as_such_where_a_crash_could_bring_it_back() {
+    let stage = Stage::set().await;
+    stage.connect(1, 1);
+    stage.arm(1).await;
+    let kept = async || {
+        let all = Pattern::new(">").expect("valid");
+        let entries = stage.bus.look_up(Table("tg_wills"), vec![all]).await;
+        let entries = entries.expect("it is there");
+        let wills = entries.iter().map(|entry| Will::decode(&*entry.value));
+        wills.collect::<Result<Vec<_>, _>>().expect("wills")
+    };
+    for _ in 0..2 {
+        stage.disarm(1).await.expect("taken back");
+        let wills = kept().await;
+        assert_eq!(wills.len(), 1);
+        assert!(matches!(wills[0].state, Some(State::Cancelled(_))));
+        assert!(wills[0].payload.is_empty());
+    }
+    let listed = wills::list(&*stage.bus, None).await.expect("it is there");
+    assert!(listed.is_empty());
+    stage.arm(1).await;
+    assert_eq!(kept().await[0].state, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_armed_for_long_outlives_the_age_of_its_table() {
+    let stage = Stage::set().await;
+    stage.keeper();
+    stage.connect(1, 1);
+    stage.arm(1).await;
+    sleep(Duration::from_secs(3 * 24 * 60 * 60)).await;
+    let listed = wills::list(&*stage.bus, None).await.expect("it is there");
+    assert_eq!(listed.len(), 1);
 }

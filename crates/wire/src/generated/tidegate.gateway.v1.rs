@@ -822,7 +822,11 @@ pub struct Will {
     /// Unix time in milliseconds.
     #[prost(int64, tag = "11")]
     pub armed_at_ms: i64,
-    #[prost(oneof = "will::State", tags = "12, 13, 14")]
+    /// When it was last written, Unix time in milliseconds: before it would be too
+    /// old for the table it is written again.
+    #[prost(int64, tag = "15")]
+    pub written_at_ms: i64,
+    #[prost(oneof = "will::State", tags = "12, 13, 14, 16")]
     pub state: ::core::option::Option<will::State>,
 }
 /// Nested message and enum types in `Will`.
@@ -835,6 +839,8 @@ pub mod will {
         Firing(super::FiringWill),
         #[prost(message, tag = "14")]
         Fired(super::FiredWill),
+        #[prost(message, tag = "16")]
+        Cancelled(super::CancelledWill),
     }
 }
 impl ::prost::Name for Will {
@@ -909,5 +915,22 @@ impl ::prost::Name for FiredWill {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/tidegate.gateway.v1.FiredWill".into()
+    }
+}
+/// Taken back, or given up. Kept in the place of what was armed: an entry that is
+/// removed may come back when a server crashes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelledWill {
+    #[prost(int64, tag = "1")]
+    pub at_ms: i64,
+}
+impl ::prost::Name for CancelledWill {
+    const NAME: &'static str = "CancelledWill";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.CancelledWill".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.CancelledWill".into()
     }
 }
