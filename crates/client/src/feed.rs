@@ -36,6 +36,11 @@ const HELD_BYTES: usize = 8 << 20;
 /// clocks of publishers differ.
 const STALE_WITHIN: Duration = Duration::from_secs(30);
 
+/// While a client moves on a channel without a log, what was published by so much
+/// earlier than what it has got is late: on the new gateway's way a server stood
+/// still. In microseconds; clocks of publishers differ by less.
+const TOGETHER_US: i64 = 100_000;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
@@ -62,6 +67,11 @@ struct Overlap {
     begins_after: u64,
     /// Up to here the new connection brings a snapshot, of what is known.
     snapshot_to: u64,
+    /// The latest time of publishing that had been seen when this began: what is
+    /// older is on no record. As [`Feed::newest`].
+    seen: i64,
+    /// The same of what the old connection has brought.
+    newest: i64,
     /// Without a log: both have brought the same publication.
     has_met: bool,
     /// And it was the same beyond doubt.
@@ -114,6 +124,8 @@ impl Feed {
     pub(crate) fn begin_overlap(&mut self, old: u32) {
         let overlap = Overlap {
             old,
+            seen: self.newest,
+            newest: self.newest,
             ..Overlap::default()
         };
         self.overlap = Some(Box::new(overlap));
@@ -149,8 +161,11 @@ impl Feed {
                 match overlap.old == line {
                     true => {
                         overlap.look_for(print);
+                        overlap.newest = overlap.newest.max(publication.published_at_us);
                         overlap.deliver(chain, View::Old, publication, print, out);
                     }
+                    // The old connection has brought it, or told of it.
+                    false if overlap.is_from_before(&publication) => {}
                     false => overlap.hold(publication, print),
                 }
                 overlap.release(chain, out);
@@ -203,6 +218,7 @@ impl Feed {
         if !chain.has_log() && !overlap.is_sure && !is_complete {
             let verdict = Verdict::Fresh;
             out(SubscriptionEvent::Resubscribed { verdict });
+            self.anew = (overlap.newest != 0).then(|| (Instant::now(), overlap.newest));
         }
         overlap.is_old_gone = true;
         overlap.release(chain, out);
@@ -248,6 +264,19 @@ impl Overlap {
             Held::Publication(_, held) => held.pair(print).is_some(),
             Held::Gap(_) => false,
         });
+    }
+
+    /// Whether the new connection's gateway brings what was published before the
+    /// record began.
+    fn is_from_before(&self, publication: &proto::Publication) -> bool {
+        let at = publication.published_at_us;
+        publication.offset == 0 && at != 0 && at <= self.seen && !self.is_old_gone
+    }
+
+    /// Whether it comes behind what was published long after it.
+    fn is_late(&self, publication: &proto::Publication) -> bool {
+        let at = publication.published_at_us;
+        publication.offset == 0 && at != 0 && at.saturating_add(TOGETHER_US) < self.newest
     }
 
     fn hold(&mut self, publication: proto::Publication, print: Print) {
@@ -302,6 +331,9 @@ impl Overlap {
         if needs_ledger && let Some(pair) = self.ledger.take(view, print) {
             self.is_sure |= pair == Pair::Exact;
             return;
+        }
+        if view == View::New && self.is_late(&publication) {
+            return out(SubscriptionEvent::Gap(Gap::late()));
         }
         pass(chain, publication, out);
     }

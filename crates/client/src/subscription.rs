@@ -228,6 +228,14 @@ impl Gap {
         }
     }
 
+    /// One message of a channel without a log that came too late to be news.
+    pub(crate) fn late() -> Self {
+        Self {
+            dropped: 1,
+            ..Self::withheld(0, 0, GapCause::Bus)
+        }
+    }
+
     pub(crate) fn absorb(&mut self, later: &Self) {
         self.dropped += later.dropped;
         self.conflated += later.conflated;

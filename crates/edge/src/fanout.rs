@@ -14,6 +14,7 @@
 //! that and belongs before it. Nothing is kept meanwhile, and nothing can be
 //! missed: all that is published after the entry comes after it.
 
+mod clocks;
 mod feed;
 mod interest;
 mod lingering;
@@ -36,6 +37,7 @@ use wire::{Channel, Epoch, Offset};
 
 pub(crate) use self::feed::encode;
 use self::{
+    clocks::Clocks,
     feed::Feed,
     interest::{Ask, Interest, Listening, Source},
     space::Feeds,
@@ -82,6 +84,7 @@ pub(crate) struct Fanout {
     whole: HashSet<Box<str>>,
     // A lock: taken on subscribe and unsubscribe, never for a publication.
     interest: Mutex<Interest>,
+    clocks: Arc<Clocks>,
     next_alias: AtomicU32,
 }
 
@@ -107,6 +110,7 @@ impl Fanout {
             mailboxes,
             whole: whole.map(|(name, _)| name.clone()).collect(),
             interest: Mutex::new(Interest::new(linger)),
+            clocks: Arc::new(Clocks::new(Instant::now())),
             next_alias: AtomicU32::new(1),
         })
     }
@@ -124,7 +128,7 @@ impl Fanout {
             return Join::Refused;
         }
         let alias = self.next_alias.fetch_add(1, Ordering::Relaxed);
-        let feed = Feed::new(alias, self.mailboxes.clone());
+        let feed = Feed::new(alias, self.mailboxes.clone(), self.clocks.clone());
         let whole = self.is_whole(channel);
         let ask = interest.insert(channel, &feed, shard, whole);
         drop(interest);

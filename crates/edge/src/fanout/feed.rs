@@ -9,6 +9,7 @@ use wire::{Channel, Epoch, Offset, client::Publication};
 
 use super::{
     Entry, MAX_SHARDS,
+    clocks::Clocks,
     origins::{Origins, Standing},
 };
 use crate::{mailbox::Mailbox, shard::Mail};
@@ -21,6 +22,7 @@ pub(super) struct ShardSet(u64);
 pub(super) struct Feed {
     pub(super) alias: u32,
     mailboxes: Arc<[Mailbox]>,
+    clocks: Arc<Clocks>,
     // A lock, so that "who listens" and "how far we are" change together.
     state: Mutex<FeedState>,
 }
@@ -59,10 +61,11 @@ impl ShardSet {
 // === impl Feed ===
 
 impl Feed {
-    pub(super) fn new(alias: u32, mailboxes: Arc<[Mailbox]>) -> Arc<Self> {
+    pub(super) fn new(alias: u32, mailboxes: Arc<[Mailbox]>, clocks: Arc<Clocks>) -> Arc<Self> {
         Arc::new(Self {
             alias,
             mailboxes,
+            clocks,
             state: Mutex::new(FeedState {
                 shards: ShardSet::default(),
                 place: Place::default(),
@@ -140,9 +143,17 @@ impl Sink for Feed {
     fn deliver(&self, message: &Message) {
         let (shards, life, standing) = {
             let mut state = self.state.lock();
-            let standing = state.origins.pass(message.origin, Instant::now);
-            if standing == Standing::Late {
-                return;
+            let (origin, at_us) = (message.origin, message.published_at_us);
+            let origins = &mut state.origins;
+            let standing = origins.pass(origin, at_us, &self.clocks, Instant::now);
+            match standing {
+                Standing::Late => return,
+                Standing::Overtaken(missing) => {
+                    let shards = state.shards;
+                    drop(state);
+                    return self.tell_missing(shards, missing);
+                }
+                Standing::Next | Standing::Behind(_) => {}
             }
             if message.offset.0 != 0 && message.offset.0 <= state.stale {
                 return;

@@ -1,10 +1,12 @@
 //! Where a channel without a log is with each of its publishers: what is
-//! missing is told, and what comes late, behind newer ones of the same
-//! publisher, is let go; it was told as missing.
+//! missing is told, and what comes late is let go. Behind newer ones of the same
+//! publisher it was told as missing; behind those of others it is told now.
 
 use std::time::{Duration, Instant};
 
 use bus::Origin;
+
+use super::clocks::Clocks;
 
 /// Publishers of a channel that are followed; the one that was silent for longest
 /// makes room.
@@ -14,12 +16,26 @@ const MAX_PUBLISHERS: usize = 32;
 /// missed that: one goes on as another when it has been quiet for half of this.
 const SETTLED: Duration = Duration::from_secs(30);
 
+/// What was published so much earlier than what another publisher's newest is late:
+/// servers on its way stood still. Within that, two publishers have no order.
+const TOGETHER_US: i64 = 100_000;
+
+/// One in so many messages of a channel with one publisher tells of its clock.
+const SAMPLED: u64 = 16;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Origins {
     /// The newest message of each; who spoke last is last.
-    last: Vec<Origin>,
+    last: Vec<Heard>,
     began: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    origin: Origin,
+    /// When it was published, by its publisher's clock; zero: not known.
+    at_us: i64,
 }
 
 /// How a message stands to those before it.
@@ -31,6 +47,9 @@ pub(super) enum Standing {
     Behind(u64),
     /// A newer one of its publisher has come already.
     Late,
+    /// Others have published, and that has come, long before: it is let go, with
+    /// those that are missing before it so many.
+    Overtaken(u64),
 }
 
 /// How far a publisher has got since it was last heard.
@@ -53,52 +72,89 @@ impl Origins {
         }
     }
 
-    /// Takes in a message.
-    pub(super) fn pass(&mut self, origin: Origin, now: impl FnOnce() -> Instant) -> Standing {
+    /// Takes in a message that was published at `at_us`, by its publisher's clock.
+    pub(super) fn pass(
+        &mut self,
+        origin: Origin,
+        at_us: i64,
+        clocks: &Clocks,
+        now: impl Fn() -> Instant,
+    ) -> Standing {
         if origin == Origin::UNKNOWN {
             return Standing::Next;
         }
-        match self.advance(origin, now) {
-            Step::Nowhere => Standing::Late,
-            Step::By(1) => Standing::Next,
-            Step::By(messages) => Standing::Behind(messages - 1),
-            Step::New { late: true } if origin.sequence > 1 => Standing::Behind(0),
-            Step::New { .. } => Standing::Next,
+        let heard = Heard { origin, at_us };
+        let (missing, is_torn) = match self.advance(heard, &now) {
+            Step::Nowhere => return Standing::Late,
+            Step::By(messages) => (messages - 1, false),
+            Step::New { late } => (0, late && origin.sequence > 1),
+        };
+        let is_alone = self.last.len() == 1;
+        if !is_alone || origin.sequence % SAMPLED == 1 {
+            clocks.hear(origin.publisher, at_us, now());
         }
+        if !is_alone && self.is_overtaken(clocks) {
+            return Standing::Overtaken(missing + 1);
+        }
+        match missing {
+            0 if !is_torn => Standing::Next,
+            _ => Standing::Behind(missing),
+        }
+    }
+
+    /// Whether the one that was heard last is late behind another publisher's.
+    fn is_overtaken(&self, clocks: &Clocks) -> bool {
+        let time_of = |heard: &Heard| clocks.translate(heard.origin.publisher, heard.at_us);
+        let Some((last, others)) = self.last.split_last() else {
+            return false;
+        };
+        let Some(late) = time_of(last) else {
+            return false;
+        };
+        let newest = others.iter().filter_map(time_of).max();
+        newest.is_some_and(|newest| late.saturating_add(TOGETHER_US) < newest)
     }
 
     /// Takes in a publisher's word that it had come as far. Gives how many are
     /// missing up to there, at least, if any may be.
-    pub(super) fn reach(&mut self, origin: Origin, now: impl FnOnce() -> Instant) -> Option<u64> {
-        match self.advance(origin, now) {
+    pub(super) fn reach(&mut self, origin: Origin, now: impl Fn() -> Instant) -> Option<u64> {
+        let heard = Heard { origin, at_us: 0 };
+        match self.advance(heard, &now) {
             Step::Nowhere | Step::New { late: false } => None,
             Step::By(messages) => Some(messages),
             Step::New { late: true } => Some(0),
         }
     }
 
-    fn advance(&mut self, origin: Origin, now: impl FnOnce() -> Instant) -> Step {
+    fn advance(&mut self, heard: Heard, now: &impl Fn() -> Instant) -> Step {
+        let origin = heard.origin;
         let mut known = self.last.iter();
         // The usual channel has one publisher, or the same one speaks again.
-        let Some(at) = known.rposition(|last| last.publisher == origin.publisher) else {
-            return self.meet(origin, now);
+        let Some(at) = known.rposition(|last| last.origin.publisher == origin.publisher) else {
+            return self.meet(heard, now);
         };
-        let last = self.last[at].sequence;
-        if origin.sequence <= last {
+        let Heard {
+            origin: last,
+            at_us,
+        } = self.last[at];
+        if origin.sequence <= last.sequence {
             return Step::Nowhere;
         }
         self.last[at..].rotate_left(1);
-        *self.last.last_mut().expect("one was found") = origin;
-        Step::By(origin.sequence - last)
+        *self.last.last_mut().expect("one was found") = Heard {
+            at_us: heard.at_us.max(at_us),
+            ..heard
+        };
+        Step::By(origin.sequence - last.sequence)
     }
 
-    fn meet(&mut self, origin: Origin, now: impl FnOnce() -> Instant) -> Step {
+    fn meet(&mut self, heard: Heard, now: &impl Fn() -> Instant) -> Step {
         // What was heard of those that made room is not known any more.
         let is_full = self.last.len() >= MAX_PUBLISHERS;
         if is_full {
             self.last.remove(0);
         }
-        self.last.push(origin);
+        self.last.push(heard);
         let age = || now().saturating_duration_since(self.began);
         Step::New {
             late: !is_full && age() >= SETTLED,
@@ -112,6 +168,7 @@ mod tests {
 
     struct Bench {
         origins: Origins,
+        clocks: Clocks,
         now: Instant,
     }
 
@@ -120,6 +177,7 @@ mod tests {
             let now = Instant::now();
             Self {
                 origins: Origins::new(now),
+                clocks: Clocks::new(now),
                 now,
             }
         }
@@ -135,7 +193,7 @@ mod tests {
                 publisher,
                 sequence,
             };
-            self.origins.pass(origin, || self.now)
+            self.origins.pass(origin, 0, &self.clocks, || self.now)
         }
 
         fn reach(&mut self, publisher: u64, sequence: u64) -> Option<u64> {
@@ -195,5 +253,33 @@ mod tests {
         }
         assert_eq!(bench.origins.last.len(), MAX_PUBLISHERS);
         assert_eq!(bench.pass(1, 5), Next);
+    }
+
+    #[test]
+    fn what_others_have_overtaken_by_long_is_let_go_and_counted() {
+        let mut bench = Bench::new();
+        let began = bench.now;
+        // The second one's clock is an hour ahead, and that tells nothing.
+        const HOUR_US: i64 = 3_600_000_000;
+        let mut pass = |publisher, sequence, at_ms: u64, takes_ms: u64| {
+            let ahead = if publisher == 8 { HOUR_US } else { 0 };
+            let at_us = 1_700_000_000_000_000 + ahead + 1000 * at_ms as i64;
+            let origin = Origin {
+                publisher,
+                sequence,
+            };
+            bench.now = began + Duration::from_millis(at_ms + takes_ms);
+            let now = bench.now;
+            bench.origins.pass(origin, at_us, &bench.clocks, || now)
+        };
+        assert_eq!(pass(7, 1, 0, 1), Next);
+        assert_eq!(pass(8, 1, 10, 1), Next);
+        assert_eq!(pass(7, 2, 20, 1), Next);
+        assert_eq!(pass(8, 2, 4000, 1), Next);
+        assert_eq!(pass(7, 3, 1000, 3100), Overtaken(1));
+        assert_eq!(pass(7, 6, 1300, 2900), Overtaken(3));
+        assert_eq!(pass(7, 7, 3950, 260), Next, "about as late as the other");
+        assert_eq!(pass(7, 8, 4300, 1), Next);
+        assert_eq!(pass(8, 3, 4310, 1), Next);
     }
 }

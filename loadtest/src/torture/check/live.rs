@@ -1,12 +1,17 @@
 //! Channels without a log: each publication at most once, those of one publisher
-//! in order, and what is missing between two of them told between them.
+//! in order, and what is missing between two of them told: between them, or soon
+//! after, where it came from a server that others' publications did not pass.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use client::Verdict;
 
 use super::{Findings, Rule};
 use crate::torture::record::{PublicationId, Records, Seen, Subscribed, What};
+
+/// How late a loss may be told. The publisher of what is missing may be heard of
+/// again only when its server goes on, or is replaced.
+const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
 /// One subscription, as it is read.
 struct Walk<'a> {
@@ -14,8 +19,10 @@ struct Walk<'a> {
     subscribed: &'a Subscribed,
     /// By publisher.
     last: HashMap<u32, Last>,
-    /// Losses told so far.
-    told: u64,
+    /// When losses were told.
+    told: Vec<Duration>,
+    /// How many of them so far.
+    passed: usize,
 }
 
 /// Where a subscriber is with one publisher.
@@ -23,7 +30,7 @@ struct Walk<'a> {
 struct Last {
     sequence: u32,
     /// How many losses had been told by then.
-    told: u64,
+    told: usize,
 }
 
 /// Checks one channel.
@@ -39,11 +46,16 @@ pub(super) fn check(records: &Records, channel: usize, findings: &mut Findings) 
 
 impl<'a> Walk<'a> {
     fn new(records: &'a Records, subscribed: &'a Subscribed) -> Self {
+        let told = subscribed
+            .seen
+            .iter()
+            .filter(|seen| matches!(seen.what, What::Gap(_) | What::Resubscribed(_)));
         Self {
             records,
             subscribed,
             last: HashMap::new(),
-            told: 0,
+            told: told.map(|seen| seen.at).collect(),
+            passed: 0,
         }
     }
 
@@ -63,7 +75,7 @@ impl<'a> Walk<'a> {
                         format_args!("{place}: recovered without a log"),
                     );
                 }
-                What::Gap(_) | What::Resubscribed(_) => self.told += 1,
+                What::Gap(_) | What::Resubscribed(_) => self.passed += 1,
                 What::Ended(why) => {
                     let place = self.place(seen);
                     return findings.violate(Rule::Ended, format_args!("{place}: {why}"));
@@ -100,7 +112,7 @@ impl<'a> Walk<'a> {
         self.miss_until(id, last, seen, findings);
         let last = Last {
             sequence: id.sequence,
-            told: self.told,
+            told: self.passed,
         };
         self.last.insert(id.publisher, last);
     }
@@ -114,7 +126,8 @@ impl<'a> Walk<'a> {
         findings: &mut Findings,
     ) {
         let first = last.map_or(0, |last| last.sequence + 1);
-        let is_told = self.told > last.map_or(0, |last| last.told);
+        let told = self.told.get(last.map_or(0, |last| last.told));
+        let is_told = told.is_some_and(|told| *told <= seen.at + TOLD_WITHIN);
         for sequence in first..next.sequence {
             let id = PublicationId { sequence, ..next };
             let is_due = self.records.attempt(id).is_some_and(|attempt| {
@@ -183,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_must_be_told_in_its_place() {
+    fn a_loss_must_be_told_in_its_place_or_soon_after() {
         let run = || MadeUp::without_log().published(5).sees(&[1, 2]);
         assert_eq!(violated(&run().sees(&[3, 4, 5])), []);
         assert_eq!(violated(&run().sees(&[4, 5])), [Rule::UntoldLoss]);
@@ -192,8 +205,17 @@ mod tests {
             violated(&run().resubscribed(Verdict::Fresh).sees(&[4, 5])),
             []
         );
+        let behind = |seconds| run().sees(&[4]).later(seconds).gap(0, 0).sees(&[5]);
+        assert_eq!(violated(&behind(20)), []);
+        assert_eq!(violated(&behind(40)), [Rule::UntoldLoss]);
         assert_eq!(
-            violated(&run().sees(&[4]).gap(0, 0).sees(&[5])),
+            violated(
+                &MadeUp::without_log()
+                    .published(5)
+                    .sees(&[1])
+                    .gap(0, 0)
+                    .sees(&[2, 4, 5])
+            ),
             [Rule::UntoldLoss]
         );
     }

@@ -13,6 +13,8 @@ use crate::torture::record::{
 #[derive(Debug)]
 pub(super) struct MadeUp {
     records: Records,
+    /// Seconds that have passed beside one for each event.
+    now: u64,
 }
 
 fn second(number: u64) -> Duration {
@@ -62,6 +64,7 @@ impl MadeUp {
                 logs: vec![Default::default()],
                 ..Records::default()
             },
+            now: 0,
         }
     }
 
@@ -160,9 +163,15 @@ impl MadeUp {
     }
 
     /// Events come long after all was published.
+    /// The subscriber gets what follows so many seconds later.
+    pub(super) fn later(mut self, seconds: u64) -> Self {
+        self.now += seconds;
+        self
+    }
+
     fn saw(mut self, what: What) -> Self {
         let seen = &mut self.records.subscriptions[0].seen;
-        let at = second(1_000 + seen.len() as u64);
+        let at = second(1_000 + self.now + seen.len() as u64);
         seen.push(Seen { at, what });
         self
     }
