@@ -239,9 +239,14 @@ impl Feed {
         }
     }
 
-    /// Ends the record of a move that is over.
+    /// Ends the record of a move that is over. The new gateway may have stood still
+    /// meanwhile, and bring only now what the old one brought.
     pub(crate) fn end_overlap(&mut self) {
-        self.overlap = None;
+        if let Some(overlap) = self.overlap.take()
+            && overlap.newest != 0
+        {
+            self.anew = Some((Instant::now(), overlap.newest));
+        }
     }
 }
 

@@ -337,7 +337,7 @@ fn a_gateway_that_stood_still_brings_nothing_from_before() {
 
 /// A move on a channel without a log whose publications are a second apart; gives
 /// what came, and nothing for a gap.
-fn moved(before: &[i64], old: &[i64], new: &[i64]) -> Vec<Option<i64>> {
+fn moved(before: &[i64], old: &[i64], new: &[i64], after: &[i64]) -> Vec<Option<i64>> {
     let mut feed = Feed::default();
     let mut events = Vec::new();
     let mut bring = |feed: &mut Feed, line, seconds: &[i64]| {
@@ -356,6 +356,9 @@ fn moved(before: &[i64], old: &[i64], new: &[i64]) -> Vec<Option<i64>> {
     feed.subscribed(NEW, WireVerdict::Fresh, None);
     bring(&mut feed, OLD, old);
     bring(&mut feed, NEW, new);
+    feed.old_ended(true, &mut |event| panic!("{event:?}"));
+    feed.end_overlap();
+    bring(&mut feed, NEW, after);
     let seen = |event: &SubscriptionEvent| match event {
         SubscriptionEvent::Publication(one) => Some(one.published_at_us / 1_000_000),
         SubscriptionEvent::Gap(gap) if gap.dropped == 1 => None,
@@ -366,14 +369,21 @@ fn moved(before: &[i64], old: &[i64], new: &[i64]) -> Vec<Option<i64>> {
 
 #[test]
 fn what_the_next_gateway_brings_from_before_the_move_was_seen() {
-    let seen = moved(&[1, 2, 3], &[4, 5], &[2, 3, 4, 5, 6]);
-    let expected = [1, 2, 3, 4, 5, 6].map(Some);
+    let seen = moved(&[1, 2, 3], &[4, 5], &[2, 3, 4, 5, 6], &[7]);
+    let expected = [1, 2, 3, 4, 5, 6, 7].map(Some);
     assert_eq!(seen, expected);
 }
 
 #[test]
 fn what_the_next_gateway_brings_too_late_is_told_as_missing() {
-    let seen = moved(&[1], &[2, 5, 6], &[2, 3, 4, 5, 6, 7]);
+    let seen = moved(&[1], &[2, 5, 6], &[2, 3, 4, 5, 6, 7], &[]);
     let expected = [Some(1), Some(2), Some(5), Some(6), None, None, Some(7)];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn what_the_next_gateway_brings_after_the_move_was_seen() {
+    let seen = moved(&[1], &[2, 3, 4, 5], &[2, 3], &[4, 5, 6]);
+    let expected = [1, 2, 3, 4, 5, 6].map(Some);
     assert_eq!(seen, expected);
 }
