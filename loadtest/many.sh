@@ -8,6 +8,7 @@ total=${1:-200000}
 each=${EACH:-19000}
 rate=${RATE:-5000}
 scratch=$(mktemp -d)
+export TIDEGATE_GATEWAY__ADMISSION__RATE=0
 trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$scratch"' EXIT
 
 field() { python3 -c 'import json,sys; print(json.loads(sys.argv[1])[sys.argv[2]])' "$1" "$2"; }

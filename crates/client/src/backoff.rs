@@ -24,9 +24,14 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// How long to wait after a connection that lived for `lived` (zero: it was
     /// never made). The gateway's own word is a minimum.
+    /// Where it names this client's own place in a line, it is the wait: any other
+    /// would be somebody else's place.
     pub(crate) fn after(&mut self, ending: &Ending, lived: Duration) -> Duration {
         if lived >= STABLE_AFTER {
             self.failures = 0;
+        }
+        if ending.is_scheduled() {
+            return ending.retry_after();
         }
         // A second "now" in a row is not believed, or two draining gateways would
         // throw a client to and fro at full speed.
@@ -58,6 +63,17 @@ mod tests {
         assert_eq!(bounds[..4], [200, 400, 800, 1600]);
         assert_eq!(bounds[8], CAP.as_millis());
         assert!(backoff.after(&lost, STABLE_AFTER) <= BASE);
+    }
+
+    #[test]
+    fn a_place_in_line_is_kept_and_is_no_failure() {
+        let mut backoff = Backoff::default();
+        let wait = Duration::from_millis(1_234);
+        let busy = Ending::refused(503, wait).scheduled();
+        for _ in 0..20 {
+            assert_eq!(backoff.after(&busy, Duration::ZERO), wait);
+        }
+        assert_eq!(backoff.most(), BASE);
     }
 
     #[test]

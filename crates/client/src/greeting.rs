@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use tokio_tungstenite::{
     client_async,
@@ -18,6 +19,10 @@ use crate::{
 
 /// What this client is able to do: it follows `Migrate`.
 const CAPABILITIES: [&str; 1] = ["migrate"];
+
+/// Where the upgrade request shows the ticket: those who come back to a session
+/// are let in before others.
+const TICKET_HEADER: &str = "tidegate-ticket";
 
 /// What a client remembers of its session.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +60,7 @@ pub(crate) async fn greet(
         let message = format!("no token: {error}");
         Ending::lost(message)
     })?;
-    let mut socket = upgrade(&config, &session.hint).await?;
+    let mut socket = upgrade(&config, &session).await?;
     let hello = ClientEvent {
         event: Some(client_event::Event::Hello(Box::new(Hello {
             token,
@@ -102,10 +107,14 @@ async fn welcomed(mut socket: Socket) -> Result<Welcomed, Ending> {
     }
 }
 
-async fn upgrade(config: &Config, hint: &str) -> Result<Socket, Ending> {
-    let uri = config.destination(hint);
+async fn upgrade(config: &Config, session: &Session) -> Result<Socket, Ending> {
+    let uri = config.destination(&session.hint);
     let transport = config.dial(&uri).await.map_err(Ending::lost)?;
-    let request = ClientRequestBuilder::new(uri).with_sub_protocol(config.subprotocol.name());
+    let mut request = ClientRequestBuilder::new(uri).with_sub_protocol(config.subprotocol.name());
+    if !session.ticket.is_empty() {
+        let ticket = URL_SAFE_NO_PAD.encode(&session.ticket);
+        request = request.with_header(TICKET_HEADER, ticket);
+    }
     match client_async(request, transport).await {
         Ok((stream, _)) => Ok(Socket::new(stream, config.subprotocol)),
         Err(tungstenite::Error::Http(response)) => Err(refused(&response)),
@@ -114,10 +123,14 @@ async fn upgrade(config: &Config, hint: &str) -> Result<Socket, Ending> {
 }
 
 fn refused<B>(response: &Response<B>) -> Ending {
-    let retry_after = response.headers().get("retry-after");
-    let seconds = retry_after
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse().ok());
-    let retry_after = Duration::from_secs(seconds.unwrap_or_default());
-    Ending::refused(response.status().as_u16(), retry_after)
+    let header = |name| {
+        let value = response.headers().get(name)?.to_str().ok()?;
+        value.parse().ok()
+    };
+    let status = response.status().as_u16();
+    match (header("retry-after-ms"), header("retry-after")) {
+        // A place in the gateway's line.
+        (Some(ms), _) => Ending::refused(status, Duration::from_millis(ms)).scheduled(),
+        (None, seconds) => Ending::refused(status, Duration::from_secs(seconds.unwrap_or(0))),
+    }
 }

@@ -52,6 +52,8 @@ pub struct Ending {
     message: Arc<str>,
     retry_after: Duration,
     verdict: CloseVerdict,
+    /// `retry_after` is this client's own place in a line.
+    is_scheduled: bool,
 }
 
 // === impl Ending ===
@@ -85,6 +87,19 @@ impl Ending {
     /// No sooner than this; zero: the gateway said nothing.
     pub(crate) fn retry_after(&self) -> Duration {
         self.retry_after
+    }
+
+    /// The gateway has said exactly when, so that clients return one by one.
+    pub(crate) fn is_scheduled(&self) -> bool {
+        self.is_scheduled
+    }
+
+    /// With a time to come back that is for this client alone.
+    pub(crate) fn scheduled(self) -> Self {
+        Self {
+            is_scheduled: !self.retry_after.is_zero(),
+            ..self
+        }
     }
 
     /// The owner of the client closed it.
@@ -136,6 +151,7 @@ impl Ending {
             message: message.into(),
             retry_after: Duration::ZERO,
             verdict: verdict(code),
+            is_scheduled: false,
         }
     }
 
@@ -155,7 +171,11 @@ impl Ending {
 impl From<Closing> for Ending {
     fn from(closing: Closing) -> Self {
         let code = u16::try_from(closing.close_code).unwrap_or(CloseCause::ConnectionLost.code());
+        let lines = [CloseCause::AdmissionRate, CloseCause::Flapping];
         Self {
+            // Zero would be a place in no line, and a loop.
+            is_scheduled: closing.retry_after_ms > 0
+                && lines.iter().any(|cause| cause.code() == code),
             retry_after: Duration::from_millis(closing.retry_after_ms.into()),
             ..Self::new(code, &closing.cause, &closing.message)
         }

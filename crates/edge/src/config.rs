@@ -10,7 +10,10 @@ use wire::{
     websocket::ReaderLimits,
 };
 
-use crate::{drain::DrainPlan, namespace::Policies, user_limit::UserLimit, wills::WillLimits};
+use crate::{
+    drain::DrainPlan, front::AdmissionLimits, namespace::Policies, user_limit::UserLimit,
+    wills::WillLimits,
+};
 
 /// Settings of one gateway.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct EdgeConfig {
     pub max_connections: usize,
     /// Connections in the handshake at once; more wait in the listen queue.
     pub max_handshakes: usize,
+    /// How fast clients get in, and who has to wait.
+    pub admission: AdmissionLimits,
     /// Descriptors that are never given to clients, so that the bus, gRPC and
     /// metrics keep working when the process is full.
     pub reserved_descriptors: u64,

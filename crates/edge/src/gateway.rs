@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     acks::Acks, command::Queries, config::EdgeConfig, drain::Drain, fanout::Fanout,
-    fencing::Claims, mailbox::Mailbox, metrics::Metrics, route::Route, shard::Mail,
+    fencing::Claims, front::Door, mailbox::Mailbox, metrics::Metrics, route::Route, shard::Mail,
     user_limit::Looks, wills::Orders,
 };
 
@@ -47,6 +47,8 @@ pub(crate) struct Gateway {
     pub(crate) routes: HashMap<Box<str>, Arc<Route>>,
     /// Commands of the control plane that are not answered yet.
     pub(crate) queries: Queries,
+    /// Decides who gets in now.
+    pub(crate) door: Door,
     /// HTTP handshakes that may be under way; each holds some 20 KiB.
     pub(crate) handshakes: Semaphore,
     /// Connections beyond the limit that may wait for their refusal.

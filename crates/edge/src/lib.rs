@@ -29,6 +29,7 @@ mod wills;
 pub use config::{EdgeConfig, SessionLimits};
 pub use drain::{Drain, DrainPlan, DrainStage};
 pub use edge::{Edge, EdgeError};
+pub use front::{AdmissionLimits, FlappingLimits};
 pub use namespace::{Access, BreakerPolicy, FanoutMode, NamespacePolicy, Policies, RoutePolicy};
 pub use user_limit::{UserLimit, WhenFull};
 pub use wills::WillLimits;

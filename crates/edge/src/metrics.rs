@@ -6,6 +6,8 @@
 //! | metric | labels | meaning |
 //! |---|---|---|
 //! | `tidegate_edge_handshakes_total` | `result` | upgrade requests by how they ended |
+//! | `tidegate_edge_admissions_total` | `client`, `verdict` | well-formed upgrade requests of `new` clients and those `returning` to a session: `admitted`; put off by the gateway's `rate` or by `address_rate` |
+//! | `tidegate_edge_admission_backlog_seconds` | | until the last of those put off was told to return |
 //! | `tidegate_edge_tokens_refused_total` | `reason` | tokens that were not valid |
 //! | `tidegate_edge_tickets_refused_total` | `reason` | session tickets that did not count; `late`: behind a token in the upgrade request |
 //! | `tidegate_edge_sessions_resumed_total` | `shard` | connections that took up a session by its ticket |

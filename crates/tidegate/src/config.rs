@@ -4,6 +4,7 @@
 //! path with `__` between levels, e.g. `TIDEGATE_GATEWAY__LISTEN`. Unknown keys are
 //! refused. Everything is validated before a port is bound.
 
+mod admission;
 mod auth;
 mod build;
 mod cluster;
@@ -19,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    admission::{AdmissionConfig, FlappingConfig},
     auth::{AuthConfig, KeyEntry, Secret},
     cluster::{
         DrainConfig, Fanout, IdempotencyConfig, NatsConfig, NatsTlsConfig, Redelivery, UserOverflow,
@@ -70,6 +72,8 @@ pub struct GatewayConfig {
     pub max_connections: usize,
     /// Handshakes under way at once. Each costs some 20 KiB until it is done.
     pub max_handshakes: usize,
+    /// How fast clients get in.
+    pub admission: AdmissionConfig,
     /// File descriptors that clients never get, so that the bus, gRPC and
     /// metrics go on working when the process is full.
     pub reserved_descriptors: u64,
@@ -285,6 +289,7 @@ impl Default for GatewayConfig {
             max_connections: 200_000,
             // At 100 µs of CPU each, a core works through them in under a second.
             max_handshakes: 4096,
+            admission: AdmissionConfig::default(),
             reserved_descriptors: 256,
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),

@@ -113,6 +113,10 @@ catalogue! {
     GatewayFault = 4105, "gateway_fault", Reconnect, Gateway, "the gateway failed";
     /// Something the gateway needs did not answer.
     UpstreamUnavailable = 4106, "upstream_unavailable", Reconnect, Upstream, "a service behind the gateway did not answer";
+    /// The gateway, or the client's address, has let in as many as it may for the moment.
+    AdmissionRate = 4107, "admission_rate", Reconnect, Gateway, "the gateway takes no more connections at the moment";
+    /// The user's connections came and went too often.
+    Flapping = 4108, "flapping", Reconnect, Peer, "connections were made and left too often";
     /// The gateway is stopping.
     Draining = 4200, "draining", Resume, Gateway, "the gateway is going away";
 }

@@ -13,8 +13,11 @@ use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
 };
+use wire::Subprotocol;
 
 use super::{
+    admission::Later,
+    farewell::{self, finish},
     hello::await_hello,
     listener::ConnectionSlot,
     upgrade::{self, Accepted, Refusal},
@@ -43,6 +46,7 @@ pub(crate) enum Outcome {
 /// Answers the one request of a connection and remembers what it accepted.
 struct Upgrader<'a> {
     gateway: &'a Gateway,
+    peer: SocketAddr,
     /// Why nobody gets in at the moment.
     closed: Option<Refusal>,
     // A lock because hyper's services are shared; never contended.
@@ -66,7 +70,12 @@ pub(crate) async fn run(
 ) -> Outcome {
     let deadline = Instant::now() + gateway.config.handshake_timeout;
     // Boxed, so that its buffers are not kept while waiting for Hello.
-    let upgrade = Box::pin(upgrade(gateway, stream, place.as_ref().err().copied()));
+    let upgrade = Box::pin(upgrade(
+        gateway,
+        stream,
+        peer,
+        place.as_ref().err().copied(),
+    ));
     let Upgraded {
         mut stream,
         mut unread,
@@ -80,20 +89,21 @@ pub(crate) async fn run(
         Ok(slot) => slot,
         Err(refusal) => return Outcome::Refused(refusal),
     };
-    let mut greeting = accepted.greeting;
-    if let Greeted::Client {
-        subprotocol,
-        credential: Credential::Absent,
-    } = greeting
-    {
-        let hello = await_hello(gateway, &mut stream, subprotocol, &mut unread);
-        // In vain if it is late: the shard says so to the client.
-        if let Ok(Some(verdict)) = timeout_at(deadline, hello).await {
-            greeting = Greeted::Client {
-                subprotocol,
-                credential: Credential::InHello(verdict),
-            };
+    let mut greeting = match accepted {
+        Accepted::Client(greeting) => greeting,
+        Accepted::PutOff { subprotocol, later } => {
+            let farewell = Box::pin(farewell(gateway, stream, subprotocol, later));
+            return timeout_at(deadline, farewell)
+                .await
+                .unwrap_or(Outcome::TimedOut);
         }
+    };
+    await_token(gateway, &mut stream, &mut unread, &mut greeting, deadline).await;
+    if let Some((subprotocol, later)) = unwelcome(gateway, &greeting) {
+        let farewell = Box::pin(farewell(gateway, stream, subprotocol, later));
+        return timeout_at(deadline, farewell)
+            .await
+            .unwrap_or(Outcome::TimedOut);
     }
     // Through std, so that nothing of the front's reactor stays with it.
     let Ok(stream) = stream.into_std() else {
@@ -119,10 +129,62 @@ pub(crate) async fn run(
     Outcome::Upgraded
 }
 
+/// Waits for Hello, if the token has not come with the request.
+async fn await_token(
+    gateway: &Gateway,
+    stream: &mut TcpStream,
+    unread: &mut Vec<u8>,
+    greeting: &mut Greeted,
+    deadline: Instant,
+) {
+    let Greeted::Client {
+        subprotocol,
+        credential,
+    } = greeting
+    else {
+        return;
+    };
+    if !matches!(credential, Credential::Absent) {
+        return;
+    }
+    let hello = await_hello(gateway, stream, *subprotocol, unread);
+    // In vain if it is late: the shard says so to the client.
+    if let Ok(Some(verdict)) = timeout_at(deadline, hello).await {
+        *credential = Credential::InHello(verdict);
+    }
+}
+
+/// Tells the client when to come back. To be boxed, as handshakes that go well do
+/// not need its buffer.
+async fn farewell(
+    gateway: &Gateway,
+    stream: TcpStream,
+    subprotocol: Subprotocol,
+    later: Later,
+) -> Outcome {
+    let resumable = gateway.config.tickets.are_shared();
+    farewell::say(stream, subprotocol, later, resumable).await;
+    Outcome::Refused(later.reason.into())
+}
+
+/// Whether this is a user who must stay away for a while.
+fn unwelcome(gateway: &Gateway, greeting: &Greeted) -> Option<(Subprotocol, Later)> {
+    let Greeted::Client {
+        subprotocol,
+        credential: Credential::InRequest(Ok(identity)) | Credential::InHello(Ok(identity)),
+    } = greeting
+    else {
+        return None;
+    };
+    let later = gateway.door.greet(&identity.user).err()?;
+    Some((*subprotocol, later))
+}
+
 /// Serves the one HTTP request.
 async fn upgrade(
     gateway: &Gateway,
     stream: TcpStream,
+    peer: SocketAddr,
     closed: Option<Refusal>,
 ) -> Result<Upgraded, Outcome> {
     // A silent socket shall cost a task and no buffers, so it waits outside. By
@@ -131,6 +193,9 @@ async fn upgrade(
     if !matches!(waited, Ok(1..)) {
         return Err(Outcome::Failed);
     }
+    // First among those from its own address, so that no address holds all.
+    let queue = gateway.door.queue_up(peer.ip());
+    let turn = queue.come().await;
     let permit = gateway
         .handshakes
         .acquire()
@@ -138,6 +203,7 @@ async fn upgrade(
         .expect("the semaphore is never closed");
     let upgrader = Upgrader {
         gateway,
+        peer,
         closed,
         verdict: Mutex::new(None),
     };
@@ -147,7 +213,8 @@ async fn upgrade(
         .without_shutdown()
         .await
         .map_err(|_| Outcome::Failed)?;
-    drop(permit);
+    drop((permit, turn));
+    drop(queue);
     let stream = parts.io.into_inner();
     match parts.service.verdict.into_inner() {
         // A copy: the original would pin hyper's whole read buffer.
@@ -164,16 +231,6 @@ async fn upgrade(
     }
 }
 
-/// Ends a refused connection so that the peer can read the answer.
-async fn finish(mut stream: TcpStream) {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    // Both may fail because the peer is gone already, which is as good.
-    if stream.shutdown().await.is_ok() {
-        let mut rest = [0; 512];
-        while matches!(stream.read(&mut rest).await, Ok(1..)) {}
-    }
-}
-
 impl Service<Request<Incoming>> for Upgrader<'_> {
     type Response = Response<Full<Bytes>>;
     type Error = std::convert::Infallible;
@@ -182,12 +239,12 @@ impl Service<Request<Incoming>> for Upgrader<'_> {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let drains = || self.gateway.drain.refuses().then_some(Refusal::Draining);
         let decision = match self.closed.or_else(drains) {
-            Some(refusal) => Err(refusal),
-            None => upgrade::decide(self.gateway, &mut request),
+            Some(refusal) => Err(refusal.turned(self.gateway)),
+            None => upgrade::decide(self.gateway, self.peer.ip(), &mut request),
         };
         let (verdict, response) = match decision {
             Ok((accepted, response)) => (Ok(accepted), response),
-            Err(refusal) => (Err(refusal), upgrade::refuse(refusal)),
+            Err(turned) => (Err(turned.refusal), upgrade::refuse(&turned)),
         };
         *self.verdict.lock() = Some(verdict);
         std::future::ready(Ok(response))

@@ -2,14 +2,19 @@
 //!
 //! Runs on the process's multi-thread runtime: accept, HTTP head, upgrade checks,
 //! waiting for Hello and token verification, under one absolute deadline and
-//! two caps (HTTP handshakes under way, connections held). A shard gets a socket
-//! when there is something for it to decide.
+//! two caps (HTTP handshakes under way, connections held), as fast as admission
+//! allows. A shard gets a socket when there is something for it to decide.
 
+mod admission;
+mod door;
+mod farewell;
 mod handshake;
 mod hello;
 mod listener;
 mod upgrade;
 
+pub use admission::{AdmissionLimits, FlappingLimits};
+pub(crate) use door::Door;
 pub(crate) use handshake::Outcome;
 pub(crate) use hello::Verdict;
 pub(crate) use listener::{ConnectionSlot, Listener};

@@ -1,6 +1,12 @@
 //! Decides on an upgrade request (RFC 6455 section 4.2): who may have a
 //! WebSocket, with which subprotocol and with what token.
 
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
@@ -9,6 +15,10 @@ use hyper::{
 };
 use wire::Subprotocol;
 
+use super::{
+    admission::{Later, Reason},
+    farewell::millis,
+};
 use crate::{
     gateway::Gateway,
     shard::{Credential, Greeted},
@@ -22,10 +32,34 @@ const ECHO_PATH: &str = "/v1/echo";
 
 const PROTOCOL_HEADER: &str = "sec-websocket-protocol";
 
-/// What a shard needs to know of an accepted upgrade.
+/// A session ticket in base64 (RFC 4648 section 5, without padding), so that its
+/// holder is let in before new clients. Hello must bring it again.
+const TICKET_HEADER: &str = "tidegate-ticket";
+
+/// The same for browsers, which can't set headers here.
+const TICKET_PARAMETER: &str = "session_ticket=";
+
+/// How much longer than a place in line takes whoever finds the gateway full.
+const FULL_PAUSE: Duration = Duration::from_secs(5);
+
+/// An upgrade that got its 101.
 #[derive(Debug)]
-pub(crate) struct Accepted {
-    pub(crate) greeting: Greeted,
+pub(crate) enum Accepted {
+    /// What a shard needs to know of it.
+    Client(Greeted),
+    /// To be told to come back, in the way that scripts in browsers can read.
+    PutOff {
+        subprotocol: Subprotocol,
+        later: Later,
+    },
+}
+
+/// A request that is refused.
+#[derive(Debug)]
+pub(crate) struct Turned {
+    pub(crate) refusal: Refusal,
+    /// When to come back.
+    pub(crate) after: Option<Duration>,
 }
 
 /// Why a request is refused; a metric label and the body's `code`.
@@ -40,31 +74,38 @@ pub(crate) enum Refusal {
     Subprotocol,
     Full,
     Draining,
+    AdmissionRate,
+    AddressRate,
+    Flapping,
 }
 
 /// Accepts the request with its 101 response, or says why not.
 pub(crate) fn decide<B>(
     gateway: &Gateway,
+    peer: IpAddr,
     request: &mut Request<B>,
-) -> Result<(Accepted, Response<Full<Bytes>>), Refusal> {
+) -> Result<(Accepted, Response<Full<Bytes>>), Turned> {
     let echo = match request.uri().path() {
         WEBSOCKET_PATH => false,
         // Some suites can only be given a host and a port.
         ECHO_PATH | "/" if gateway.config.echo => true,
-        _ => return Err(Refusal::NotFound),
+        _ => return Err(Refusal::NotFound.into()),
     };
     check_handshake(request)?;
     check_origin(request.headers(), &gateway.config.allowed_origins)?;
     if echo {
-        return Ok((
-            Accepted {
-                greeting: Greeted::Echo,
-            },
-            switch(request, None)?,
-        ));
+        return Ok((Accepted::Client(Greeted::Echo), switch(request, None)?));
     }
     let (subprotocol, answer) =
         choose_subprotocol(request.headers(), gateway.config.default_subprotocol)?;
+    if let Err(later) = gateway.door.admit(peer, returns(gateway, request)) {
+        // Scripts in browsers see no HTTP status, and no headers.
+        if !request.headers().contains_key(ORIGIN) {
+            return Err(later.into());
+        }
+        let put_off = Accepted::PutOff { subprotocol, later };
+        return Ok((put_off, switch(request, answer)?));
+    }
     let token = token(request);
     // An invalid token is still upgraded: browsers can read a close code but
     // no HTTP status.
@@ -77,11 +118,12 @@ pub(crate) fn decide<B>(
         subprotocol,
         credential,
     };
-    Ok((Accepted { greeting }, response))
+    Ok((Accepted::Client(greeting), response))
 }
 
 /// Builds the answer to a refused request.
-pub(crate) fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
+pub(crate) fn refuse(turned: &Turned) -> Response<Full<Bytes>> {
+    let refusal = turned.refusal;
     let body = serde_json::json!({ "code": refusal.label(), "message": refusal.message() });
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = refusal.status();
@@ -91,9 +133,6 @@ pub(crate) fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
     // server, which would say it beside `upgrade` as well: clients refuse that.
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     match refusal {
-        Refusal::Full => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("5"))),
-        // Another gateway has room now.
-        Refusal::Draining => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))),
         Refusal::Version => {
             drop(headers.insert("sec-websocket-version", HeaderValue::from_static("13")))
         }
@@ -101,6 +140,12 @@ pub(crate) fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
             drop(headers.insert("upgrade", HeaderValue::from_static("websocket")))
         }
         _ => {}
+    }
+    if let Some(after) = turned.after {
+        let ms = millis(after);
+        headers.insert(RETRY_AFTER, u64::from(ms.div_ceil(1000)).into());
+        // Whole seconds would bring all of a second's clients back at once.
+        headers.insert("retry-after-ms", ms.into());
     }
     response
 }
@@ -189,6 +234,26 @@ fn token<B>(request: &Request<B>) -> Option<String> {
         .map(str::to_owned)
 }
 
+/// Whether the client comes back to a session. That it is its user's own is seen
+/// when Hello brings the ticket again.
+fn returns<B>(gateway: &Gateway, request: &Request<B>) -> bool {
+    let parameter = || {
+        let mut pairs = request.uri().query()?.split('&');
+        pairs.find_map(|pair| pair.strip_prefix(TICKET_PARAMETER))
+    };
+    let header = request.headers().get(TICKET_HEADER);
+    let sealed = match header {
+        Some(value) => Some(value.as_bytes()),
+        None => parameter().map(str::as_bytes),
+    };
+    sealed
+        .and_then(|sealed| URL_SAFE_NO_PAD.decode(sealed).ok())
+        .is_some_and(|sealed| {
+            let tickets = &gateway.config.tickets;
+            tickets.open(&sealed, SystemTime::now()).is_ok()
+        })
+}
+
 fn switch<B>(
     request: &mut Request<B>,
     answer: Option<Subprotocol>,
@@ -209,7 +274,7 @@ fn switch<B>(
 
 impl Refusal {
     /// Every refusal, for metrics.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::NotFound,
         Self::Method,
         Self::NotWebSocket,
@@ -219,6 +284,9 @@ impl Refusal {
         Self::Subprotocol,
         Self::Full,
         Self::Draining,
+        Self::AdmissionRate,
+        Self::AddressRate,
+        Self::Flapping,
     ];
 
     /// Stable name.
@@ -233,6 +301,23 @@ impl Refusal {
             Self::Subprotocol => "unknown_subprotocol",
             Self::Full => "too_many_connections",
             Self::Draining => "draining",
+            Self::AdmissionRate => "admission_rate",
+            Self::AddressRate => "address_rate",
+            Self::Flapping => "flapping",
+        }
+    }
+
+    /// With what the client needs to know of it.
+    pub(crate) fn turned(self, gateway: &Gateway) -> Turned {
+        let after = match self {
+            Self::Full => Some(FULL_PAUSE + gateway.door.put_off()),
+            // Another gateway has room now.
+            Self::Draining => Some(Duration::from_secs(1)),
+            _ => None,
+        };
+        Turned {
+            refusal: self,
+            after,
         }
     }
 
@@ -243,7 +328,11 @@ impl Refusal {
             Self::NotWebSocket | Self::Version => StatusCode::UPGRADE_REQUIRED,
             Self::Key | Self::Subprotocol => StatusCode::BAD_REQUEST,
             Self::Origin => StatusCode::FORBIDDEN,
-            Self::Full | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full
+            | Self::Draining
+            | Self::AdmissionRate
+            | Self::AddressRate
+            | Self::Flapping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -258,6 +347,39 @@ impl Refusal {
             Self::Subprotocol => "offer the subprotocol tidegate.v1.protobuf or tidegate.v1.json",
             Self::Full => "the gateway holds as many connections as it may",
             Self::Draining => "the gateway is going away: try another one",
+            Self::AdmissionRate => "the gateway takes no more connections at the moment",
+            Self::AddressRate => "too many connections are made from this address",
+            Self::Flapping => "connections were made and left too often",
+        }
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Rate => Self::AdmissionRate,
+            Reason::AddressRate => Self::AddressRate,
+            Reason::Flapping => Self::Flapping,
+        }
+    }
+}
+
+// === impl Turned ===
+
+impl From<Refusal> for Turned {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            after: None,
+        }
+    }
+}
+
+impl From<Later> for Turned {
+    fn from(later: Later) -> Self {
+        Self {
+            refusal: later.reason.into(),
+            after: Some(later.after),
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::{
     mem,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use mio::{Interest, Token};
 use session::{Greeting, Verifying};
-use wire::{CloseCause, ConnectionId, SessionId, Subprotocol, websocket::Reader};
+use wire::{CloseCause, ConnectionId, SessionId, Side, Subprotocol, websocket::Reader};
 
 use super::{
     Core, Shard,
@@ -133,6 +133,7 @@ impl Shard {
         for channel in self.core.hub.leave(member(slot)) {
             self.core.abandon(&channel);
         }
+        self.core.note_visit(&connection, cause);
         self.core.counters.closed(cause);
         self.core.left(&connection, cause);
         tracing::debug!(
@@ -171,6 +172,20 @@ impl Core {
         connection.profile.identity = Some(identity);
         self.register(slot, connection);
         Ok(())
+    }
+
+    /// Has the front remember users whose connections are too short.
+    fn note_visit(&self, connection: &Connection, cause: CloseCause) {
+        let profile = &connection.profile;
+        // Who was asked to go did what he was asked.
+        if cause.side() != Side::Peer || connection.flow.asked_to_move {
+            return;
+        }
+        if let Some(identity) = &profile.identity {
+            let lived = unix_ms(SystemTime::now()) - profile.connected_at_ms;
+            let lived = Duration::from_millis(lived.try_into().unwrap_or(0));
+            self.gateway.door.left(&identity.user, lived);
+        }
     }
 
     /// Unique in the cluster; not a secret: what resumes a session is a ticket.

@@ -9,8 +9,8 @@ use bus::{
 };
 use bytes::Bytes;
 use edge::{
-    Access, Drain, DrainPlan, Edge, EdgeConfig, FanoutMode, NamespacePolicy, Policies, RoutePolicy,
-    SessionLimits, WillLimits,
+    Access, AdmissionLimits, Drain, DrainPlan, Edge, EdgeConfig, FanoutMode, NamespacePolicy,
+    Policies, RoutePolicy, SessionLimits, WillLimits,
 };
 use hub::{DeliveryPolicy, OutboxLimits, Overflow};
 use journal::Redelivery;
@@ -350,6 +350,7 @@ fn config() -> EdgeConfig {
         gateway: gateway_id(),
         listen: "127.0.0.1:0".parse().expect("valid"),
         shards: 1,
+        admission: AdmissionLimits::default(),
         max_connections: 2_000,
         max_handshakes: 1_000,
         reserved_descriptors: 64,

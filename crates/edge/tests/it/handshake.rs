@@ -265,7 +265,7 @@ async fn beyond_the_cap_clients_are_told_to_come_back_until_one_leaves() {
     let first = gateway.client("first").await;
     let _second = gateway.client("second").await;
     let answer = assert_refused(gateway.dial(), 503, "too_many_connections").await;
-    assert_eq!(answer.header("retry-after"), Some("5"));
+    assert_eq!(answer.header("retry-after"), Some("6"));
     first.leave().await;
     let mut third: Option<RawClient> = None;
     eventually("there is a place", async || {

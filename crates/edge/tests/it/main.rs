@@ -1,5 +1,6 @@
 //! A whole gateway on the in-memory bus, and clients that behave or don't.
 
+mod admission;
 mod commands;
 mod delivery;
 mod draining;

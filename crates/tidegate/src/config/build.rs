@@ -51,6 +51,7 @@ impl Config {
             },
             max_connections: gateway.max_connections,
             max_handshakes: gateway.max_handshakes,
+            admission: gateway.admission.limits(),
             reserved_descriptors: gateway.reserved_descriptors,
             handshake_timeout: gateway.handshake_timeout,
             close_timeout: gateway.close_timeout,

@@ -5,7 +5,9 @@ use std::{collections::HashSet, time::Duration};
 use bus::Subject;
 use wire::{Channel, GatewayId, MAX_CHANNEL_BYTES};
 
-use super::{Config, ConfigError, GatewayConfig, NamespaceConfig, Overflow, RouteConfig};
+use super::{
+    AdmissionConfig, Config, ConfigError, GatewayConfig, NamespaceConfig, Overflow, RouteConfig,
+};
 
 /// Checks what the types leave open.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -41,6 +43,7 @@ fn gateway(gateway: &GatewayConfig) -> Result<(), ConfigError> {
     }
     positive("gateway.max_connections", gateway.max_connections)?;
     positive("gateway.max_handshakes", gateway.max_handshakes)?;
+    admission(&gateway.admission)?;
     positive("gateway.max_message", gateway.max_message.bytes())?;
     positive("gateway.max_fragments", gateway.max_fragments)?;
     positive("gateway.outbox_items", gateway.outbox_items)?;
@@ -64,6 +67,29 @@ fn gateway(gateway: &GatewayConfig) -> Result<(), ConfigError> {
         1..=MAX_CHANNEL_BYTES => Ok(()),
         _ => nonsense("gateway.max_channel_bytes", "must be 1 to 255"),
     }
+}
+
+fn admission(admission: &AdmissionConfig) -> Result<(), ConfigError> {
+    positive(
+        "gateway.admission.handshakes_per_address",
+        admission.handshakes_per_address,
+    )?;
+    for (key, value) in [
+        ("gateway.admission.burst", admission.burst),
+        ("gateway.admission.address_burst", admission.address_burst),
+    ] {
+        positive(key, value as usize)?;
+    }
+    if admission.horizon < Duration::from_secs(1) {
+        return nonsense("gateway.admission.horizon", "must be 1s at least");
+    }
+    if admission.ipv4_prefix > 32 {
+        return nonsense("gateway.admission.ipv4_prefix", "must be 0 to 32");
+    }
+    if admission.ipv6_prefix > 128 {
+        return nonsense("gateway.admission.ipv6_prefix", "must be 0 to 128");
+    }
+    Ok(())
 }
 
 /// A claim must not be forgotten while somebody relies on it, with clocks that

@@ -1,0 +1,140 @@
+//! The gateway's door: [`Admission`] with a clock and a lock, and the turns of
+//! addresses at the HTTP handshakes.
+
+use std::{
+    hash::BuildHasher,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use foldhash::{HashMap, fast::RandomState};
+use metrics::{Counter, Gauge, counter, gauge};
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use wire::UserId;
+
+use super::admission::{Admission, AdmissionLimits, Later, Prefix, Reason};
+
+/// What all handshakes share. Nothing in it is held for longer than a decision.
+pub(crate) struct Door {
+    limits: AdmissionLimits,
+    opened: Instant,
+    admission: Mutex<Admission>,
+    /// Requests under way by address; only those that have any.
+    queues: Mutex<HashMap<Prefix, Arc<Semaphore>>>,
+    users: RandomState,
+    /// By [`Reason`], and whether the client returned.
+    refused: [[Counter; 2]; 2],
+    admitted: [Counter; 2],
+    backlog: Gauge,
+}
+
+/// A place among the requests of one address.
+pub(crate) struct Turn<'a> {
+    door: &'a Door,
+    prefix: Prefix,
+    queue: Arc<Semaphore>,
+}
+
+// === impl Door ===
+
+impl Door {
+    pub(crate) fn new(limits: AdmissionLimits) -> Self {
+        let counters = |verdict: &'static str| {
+            ["new", "returning"].map(|client| {
+                counter!("tidegate_edge_admissions_total", "client" => client, "verdict" => verdict)
+            })
+        };
+        Self {
+            admission: Mutex::new(Admission::new(&limits)),
+            limits,
+            opened: Instant::now(),
+            queues: Mutex::default(),
+            users: RandomState::default(),
+            refused: ["rate", "address_rate"].map(counters),
+            admitted: counters("admitted"),
+            backlog: gauge!("tidegate_edge_admission_backlog_seconds"),
+        }
+    }
+
+    /// Whether a client from there may come in. `returns`: to a session.
+    pub(crate) fn admit(&self, address: IpAddr, returns: bool) -> Result<(), Later> {
+        let now = self.now();
+        let prefix = self.limits.prefix(address);
+        let (verdict, backlog) = {
+            let mut admission = self.admission.lock();
+            let verdict = admission.decide(now, prefix, returns);
+            (verdict, admission.backlog(now))
+        };
+        let class = usize::from(returns);
+        match verdict {
+            Ok(()) => self.admitted[class].increment(1),
+            Err(later) => {
+                self.refused[usize::from(later.reason != Reason::Rate)][class].increment(1)
+            }
+        }
+        self.backlog.set(backlog.as_secs_f64());
+        verdict
+    }
+
+    /// When a new client may try again that can't come in for another reason.
+    pub(crate) fn put_off(&self) -> Duration {
+        self.admission.lock().put_off(self.now(), false)
+    }
+
+    /// Whether this user may come in.
+    pub(crate) fn greet(&self, user: &UserId) -> Result<(), Later> {
+        let user = self.users.hash_one(user);
+        self.admission.lock().greet(self.now(), user)
+    }
+
+    /// A connection of this user ended, by the client's doing.
+    pub(crate) fn left(&self, user: &UserId, lived: Duration) {
+        if lived < self.limits.flapping.shorter_than {
+            let user = self.users.hash_one(user);
+            self.admission.lock().left(self.now(), user, lived);
+        }
+    }
+
+    /// A place in the queue of the address, which leaves it when it is dropped.
+    pub(crate) fn queue_up(&self, address: IpAddr) -> Turn<'_> {
+        let prefix = self.limits.prefix(address);
+        let places = self.limits.handshakes_per_address;
+        let mut queues = self.queues.lock();
+        let queue = queues
+            .entry(prefix)
+            .or_insert_with(|| Arc::new(Semaphore::new(places)));
+        Turn {
+            door: self,
+            prefix,
+            queue: queue.clone(),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.opened.elapsed()
+    }
+}
+
+// === impl Turn ===
+
+impl Turn<'_> {
+    /// Waits until it is this one's turn, which ends when the permit is dropped.
+    pub(crate) async fn come(&self) -> SemaphorePermit<'_> {
+        self.queue
+            .acquire()
+            .await
+            .expect("the semaphore is never closed")
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut queues = self.door.queues.lock();
+        // The table's and this one: whoever comes next begins a queue of its own.
+        if Arc::strong_count(&self.queue) == 2 {
+            queues.remove(&self.prefix);
+        }
+    }
+}
