@@ -175,7 +175,8 @@ impl Builder {
     /// # Errors
     /// [`Error::InvalidUrl`], [`Error::TlsUnavailable`], or [`Error::Connect`] if
     /// the first try fails: that one is not repeated, because the usual reason is a
-    /// wrong address or token.
+    /// wrong address or token. Where the gateway lets in others first, that is no
+    /// failure: it waits.
     pub async fn connect(self) -> Result<Client, Error> {
         let config = self.check()?;
         Client::start(config).connected().await

@@ -335,6 +335,8 @@ impl Client {
             match state.borrow_and_update().clone() {
                 State::Connected { .. } => return Ok(self),
                 State::Connecting => {}
+                // Neither the address nor the token is wrong: it has a place in line.
+                State::Disconnected { cause, .. } if cause.is_scheduled() => {}
                 State::Disconnected { cause, .. } | State::Closed { cause } => {
                     return Err(Error::Connect(cause));
                 }

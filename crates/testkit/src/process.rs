@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -149,6 +150,19 @@ impl Process {
     /// The memory that it holds, in KiB; zero where `/proc` is missing.
     pub fn memory(&self) -> u64 {
         self.status("VmRSS:")
+    }
+
+    /// The CPU time that it has used so far; zero where `/proc` is missing.
+    pub fn cpu(&self) -> Duration {
+        /// The clock ticks of `/proc` on every Linux of today.
+        const TICK: Duration = Duration::from_millis(10);
+        let path = format!("/proc/{}/stat", self.child.id().unwrap_or_default());
+        let stat = fs::read_to_string(path).unwrap_or_default();
+        // Behind the name, which may hold anything: user and system time.
+        let behind = stat.rsplit(") ").next().unwrap_or_default();
+        let fields = behind.split(' ').skip(11).take(2);
+        let ticks: u32 = fields.filter_map(|field| field.parse::<u32>().ok()).sum();
+        TICK * ticks
     }
 
     /// A number of `/proc/<pid>/status`.

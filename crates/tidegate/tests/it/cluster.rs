@@ -9,6 +9,7 @@ mod outages;
 mod repeating;
 mod returning;
 mod rolling;
+mod storm;
 mod throttled;
 mod together;
 mod wills;
