@@ -70,7 +70,7 @@ impl Start {
     }
 
     /// Comes when the others have lost their connections.
-    async fn new(self: Arc<Self>, token: String) -> Back {
+    async fn newcomer(self: Arc<Self>, token: String) -> Back {
         let mut place = self.place.clone();
         self.ready.wait().await;
         place.changed().await.expect("the test goes on");
@@ -148,7 +148,7 @@ async fn a_storm_comes_in_at_the_rate_of_admission_and_sessions_first() {
         let token = cluster.tokens.token(&format!("user{number}"));
         match number % 2 {
             0 => storm.spawn(start.clone().returning(token)),
-            _ => storm.spawn(start.clone().new(token)),
+            _ => storm.spawn(start.clone().newcomer(token)),
         };
     }
     timeout(LONG, start.ready.wait()).await.expect("all ready");
