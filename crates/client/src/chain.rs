@@ -17,6 +17,21 @@ pub(crate) struct Chain {
     snapshot_to: u64,
     /// Not all of the snapshot has come.
     is_partial: bool,
+    /// Whether offsets join.
+    joints: Joints,
+    /// The channel conflates by itself, as far as is known.
+    conflates: bool,
+}
+
+/// Whether each publication's predecessor must have come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Joints {
+    #[default]
+    Tight,
+    /// Not until the next one that joins: less was asked for before.
+    LooseYet,
+    /// Newer ones replace others.
+    Loose,
 }
 
 /// How a publication fits.
@@ -86,6 +101,24 @@ impl Chain {
         self.epoch = position.epoch;
     }
 
+    /// Whether the gateway gives all that is published.
+    pub(crate) fn expect_gapless(&mut self, is_gapless: bool) {
+        self.conflates = !is_gapless;
+        self.joints = match is_gapless {
+            true => Joints::Tight,
+            false => Joints::Loose,
+        };
+    }
+
+    /// The client asks for less than all, or for all again.
+    pub(crate) fn expect_less(&mut self, less: bool) {
+        self.joints = match self.joints {
+            _ if less || self.conflates => Joints::Loose,
+            Joints::Tight => Joints::Tight,
+            Joints::LooseYet | Joints::Loose => Joints::LooseYet,
+        };
+    }
+
     /// Takes note of what the gateway says it withheld.
     pub(crate) fn reported(&mut self, to: u64) {
         self.reported_to = self.reported_to.max(to);
@@ -115,9 +148,13 @@ impl Chain {
         }
         self.last = Some(offset);
         let held = last.max(self.reported_to);
-        match previous > held {
-            true => Fit::Broken(held + 1, previous),
-            false => Fit::InOrder,
+        match (previous > held, self.joints) {
+            (true, Joints::Tight) => Fit::Broken(held + 1, previous),
+            (false, Joints::LooseYet) => {
+                self.joints = Joints::Tight;
+                Fit::InOrder
+            }
+            _ => Fit::InOrder,
         }
     }
 }
@@ -137,6 +174,21 @@ mod tests {
             epoch: "e".into(),
             offset,
         }
+    }
+
+    #[test]
+    fn what_is_conflated_need_not_join() {
+        let mut chain = chain_at(5);
+        chain.expect_less(true);
+        assert_eq!(chain.next(9, 8, true), Fit::InOrder);
+        chain.expect_less(false);
+        assert_eq!(chain.next(12, 11, true), Fit::InOrder);
+        assert_eq!(chain.next(13, 12, true), Fit::InOrder);
+        assert_eq!(chain.next(15, 14, true), Fit::Broken(14, 14));
+        chain.expect_gapless(false);
+        chain.expect_less(false);
+        assert_eq!(chain.next(19, 18, true), Fit::InOrder);
+        assert_eq!(chain.position(), Some(position(19)));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::{
     direct::{self, Direct, DirectMessages},
     error::Error,
     history::History,
-    in_flight::{Operation, Reply, Subscribing},
+    in_flight::{Operation, Reply, Setting, Subscribing},
     notices::{self, Notice, Notices},
     queue::Queue,
     state::{Ending, State},
@@ -68,8 +68,12 @@ pub struct Accepted {
 /// How to subscribe.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SubscribeOptions {
-    /// At most so many publications per second and key; zero: all of them.
+    /// At most so many publications per second and key, the newest ones; zero: all
+    /// of them. The others are told as [`conflated`](crate::Gap::conflated).
     pub max_per_second: u32,
+    /// While this client is slow, only the newest publication of each key, and of
+    /// those without a key the newest one. The others are told as conflated.
+    pub conflate: bool,
     /// Deliver the latest publication of each key (of those without a key the
     /// newest one) at once, as far as the channel's log has it, marked by
     /// [`Publication::is_snapshot`](crate::Publication::is_snapshot); and again
@@ -198,6 +202,21 @@ impl Client {
         };
         self.perform(subscribe).await?;
         Ok(subscription)
+    }
+
+    pub(crate) async fn set(
+        &self,
+        channel: Arc<str>,
+        options: SubscribeOptions,
+    ) -> Result<(), Error> {
+        let set = |reply| {
+            Operation::Set(Setting {
+                channel,
+                options: options.into(),
+                reply: Some(reply),
+            })
+        };
+        self.perform(set).await
     }
 
     /// Publishes to a channel; returns once the bus has it.
@@ -388,11 +407,13 @@ impl From<SubscribeOptions> for Option<proto::SubscribeOptions> {
     fn from(options: SubscribeOptions) -> Self {
         let SubscribeOptions {
             max_per_second,
+            conflate,
             latest,
         } = options;
         let wanted = proto::SubscribeOptions {
             max_per_second,
             latest,
+            conflate,
         };
         (wanted != proto::SubscribeOptions::default()).then_some(wanted)
     }

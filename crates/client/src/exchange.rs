@@ -95,6 +95,11 @@ impl Exchange {
                 return operation.fail(Error::of_code(ErrorCode::AlreadySubscribed));
             }
         }
+        if let Operation::Set(setting) = &operation
+            && !self.subscriptions.set(setting)
+        {
+            return operation.fail(Error::of_code(ErrorCode::NotSubscribed));
+        }
         self.waiting.push_back(operation);
     }
 
@@ -269,6 +274,7 @@ impl Exchange {
                 self.will.settled(order);
                 answer_will(reply, Ok(()));
             }
+            Some(Pending::Set(setting)) => setting.end(Ok(())),
             _ => {}
         }
     }
@@ -306,8 +312,16 @@ impl Exchange {
 
     fn refused(&mut self, side: Side, pending: Pending, error: Error) {
         let Pending::Subscribe(asked) = pending else {
-            if let Pending::Will(..) = &pending {
-                self.will.refused(&error);
+            match pending {
+                // It is being subscribed again, with what is asked for.
+                Pending::Set(setting)
+                    if error.code() == Some(ErrorCode::NotSubscribed)
+                        && self.subscriptions.has(&setting.channel) =>
+                {
+                    return setting.end(Ok(()));
+                }
+                Pending::Will(..) => self.will.refused(&error),
+                _ => {}
             }
             return pending.fail(error);
         };

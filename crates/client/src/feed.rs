@@ -120,6 +120,16 @@ impl Feed {
         }
     }
 
+    /// Whether the gateway says that every publication comes.
+    pub(crate) fn expect_gapless(&mut self, is_gapless: bool) {
+        self.chain.expect_gapless(is_gapless);
+    }
+
+    /// The client asks for less than all, or for all again.
+    pub(crate) fn expect_less(&mut self, less: bool) {
+        self.chain.expect_less(less);
+    }
+
     /// The client will leave the connection `old`.
     pub(crate) fn begin_overlap(&mut self, old: u32) {
         let overlap = Overlap {

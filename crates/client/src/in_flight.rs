@@ -19,6 +19,7 @@ const DEFAULT_WINDOW: usize = 1024;
 pub(crate) enum Operation {
     Subscribe(Subscribing),
     Unsubscribe(Arc<str>),
+    Set(Setting),
     Publish(Publish, Reply<Accepted>),
     Request(Request, Reply<Bytes>),
     History(History, Reply<HistoryResult>),
@@ -43,11 +44,21 @@ pub(crate) struct Subscribing {
     pub(crate) reply: Option<Reply<()>>,
 }
 
+/// What a subscription shall get from now on; saying it twice does no harm.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) channel: Arc<str>,
+    pub(crate) options: Option<SubscribeOptions>,
+    /// `None`: the client does it by itself.
+    pub(crate) reply: Option<Reply<()>>,
+}
+
 /// What an id in flight stands for. What may be repeated is kept in full.
 #[derive(Debug)]
 pub(crate) enum Pending {
     Subscribe(Subscribing),
     Unsubscribe,
+    Set(Setting),
     Publish(Option<Box<Publish>>, Reply<Accepted>),
     Request(Option<Box<Request>>, Reply<Bytes>),
     History(History, Reply<HistoryResult>),
@@ -155,7 +166,7 @@ impl Operation {
             Self::Request(_, reply) => reply.is_closed(),
             Self::History(_, reply) => reply.is_closed(),
             Self::Will(_, reply) => reply.as_ref().is_some_and(Reply::is_closed),
-            Self::Unsubscribe(_) => false,
+            Self::Unsubscribe(_) | Self::Set(_) => false,
         }
     }
 
@@ -168,6 +179,7 @@ impl Operation {
             Self::Request(_, reply) => drop(reply.send(Err(error))),
             Self::History(_, reply) => drop(reply.send(Err(error))),
             Self::Will(_, reply) => answer_will(reply, Err(error)),
+            Self::Set(setting) => setting.end(Err(error)),
             Self::Unsubscribe(_) => {}
         }
     }
@@ -180,6 +192,17 @@ impl Subscribing {
         match self.reply {
             Some(reply) => drop(reply.send(Err(error))),
             None => crate::subscriptions::end(&self.queue, error),
+        }
+    }
+}
+
+// === impl Setting ===
+
+impl Setting {
+    /// Tells who asked for it.
+    pub(crate) fn end(self, outcome: Result<(), Error>) {
+        if let Some(reply) = self.reply {
+            drop(reply.send(outcome));
         }
     }
 }
@@ -197,6 +220,7 @@ impl Pending {
             // Reading twice does no harm.
             Self::History(read, reply) => Some(Operation::History(read, reply)),
             Self::Will(order, reply) => Some(Operation::Will(order, reply)),
+            Self::Set(setting) => Some(Operation::Set(setting)),
             other => {
                 other.fail(Error::ConnectionLost);
                 None
@@ -211,6 +235,7 @@ impl Pending {
             Self::Request(_, reply) => drop(reply.send(Err(error))),
             Self::History(_, reply) => drop(reply.send(Err(error))),
             Self::Will(_, reply) => answer_will(reply, Err(error)),
+            Self::Set(setting) => setting.end(Err(error)),
             Self::Unsubscribe | Self::Cancelled => {}
         }
     }

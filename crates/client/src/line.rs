@@ -9,15 +9,15 @@ use std::{
 use wire::{
     Subprotocol,
     client::{
-        ArmWill, ClientEvent, DisarmWill, History, Limits, Publish, Request, Subscribe,
-        Unsubscribe,
+        ArmWill, ClientEvent, DisarmWill, History, Limits, Publish, Request, SetSubscription,
+        Subscribe, Unsubscribe,
         client_event::{self, Event},
     },
 };
 
 use crate::{
     batch::Batch,
-    in_flight::{InFlight, Operation, Pending, Subscribing, WillOrder},
+    in_flight::{InFlight, Operation, Pending, Setting, Subscribing, WillOrder},
     subscriptions::Subscriptions,
 };
 
@@ -104,6 +104,11 @@ impl Line {
         self.subscribe_to(postponed);
     }
 
+    /// Asks for other options of a subscription.
+    pub(crate) fn set(&mut self, setting: Setting) {
+        self.waiting.push_back(Operation::Set(setting));
+    }
+
     pub(crate) fn unsubscribe(&mut self, channel: Arc<str>) {
         self.waiting.push_back(Operation::Unsubscribe(channel));
     }
@@ -143,6 +148,16 @@ impl Line {
                 let channel = channel.to_string();
                 let event = Event::Unsubscribe(Unsubscribe { id, channel });
                 (event, Pending::Unsubscribe)
+            }
+            Operation::Set(setting) => {
+                let channel = setting.channel.to_string();
+                let options = setting.options;
+                let event = Event::SetSubscription(SetSubscription {
+                    id,
+                    channel,
+                    options,
+                });
+                (event, Pending::Set(setting))
             }
             Operation::Subscribe(subscribing) => {
                 let event = subscribe(id, &subscribing, subscriptions);

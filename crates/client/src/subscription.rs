@@ -11,7 +11,11 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use wire::client as proto;
 
-use crate::{client::Client, error::Error, queue};
+use crate::{
+    client::{Client, SubscribeOptions},
+    error::Error,
+    queue,
+};
 
 /// A subscription to one channel: a `Stream` of [`SubscriptionEvent`]s that ends
 /// after [`SubscriptionEvent::Ended`]. It survives reconnects. Dropping it
@@ -109,6 +113,8 @@ pub enum GapCause {
     Bus,
     /// The stream in this process was read too slowly.
     SlowReader,
+    /// The subscription gets samples.
+    Sampled,
     /// The offsets do not join and nobody said why.
     BrokenChain,
     /// A cause that this version does not know.
@@ -132,6 +138,17 @@ impl Subscription {
     /// Name of the channel.
     pub fn channel(&self) -> &str {
         &self.channel
+    }
+
+    /// Changes what this subscription gets from here on, as when what it feeds is
+    /// out of sight: to less than all, or back. Stays so over reconnects.
+    /// [`SubscribeOptions::latest`] does not count: the state was given when it
+    /// began. When the connection is lost it takes effect with the next one.
+    ///
+    /// # Errors
+    /// The gateway's refusal, or [`Error::Closed`].
+    pub async fn set(&self, options: SubscribeOptions) -> Result<(), Error> {
+        self.client.set(self.channel.clone(), options).await
     }
 
     /// The next publication; skips over gaps and reconnects, for those who do not
@@ -252,6 +269,7 @@ impl From<proto::Gap> for Gap {
             proto::GapCause::SlowConnection => GapCause::SlowConnection,
             proto::GapCause::GatewayOverloaded => GapCause::GatewayOverloaded,
             proto::GapCause::Bus => GapCause::Bus,
+            proto::GapCause::Sampled => GapCause::Sampled,
             proto::GapCause::Unspecified => GapCause::Other,
         };
         Self {

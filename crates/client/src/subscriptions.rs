@@ -7,7 +7,7 @@ use wire::client::{self as proto, SubscribeOptions};
 use crate::{
     error::Error,
     feed::Feed,
-    in_flight::Subscribing,
+    in_flight::{Setting, Subscribing},
     subscription::{Queue, SubscriptionEvent},
 };
 
@@ -29,6 +29,8 @@ pub(crate) enum Agreed {
 #[derive(Debug)]
 struct Entry {
     options: Option<SubscribeOptions>,
+    /// They were changed since it was last subscribed.
+    changed: bool,
     queue: Arc<Queue>,
     feed: Feed,
     /// The gateway has said yes once: from now on it is made again on every
@@ -46,12 +48,44 @@ impl Subscriptions {
         }
         let entry = Entry {
             options: subscribing.options,
+            changed: false,
             queue: subscribing.queue.clone(),
             feed: Feed::default(),
             established: false,
         };
         self.entries.insert(subscribing.channel.clone(), entry);
         true
+    }
+
+    /// Takes other options; `false`: there is no such subscription.
+    pub(crate) fn set(&mut self, setting: &Setting) -> bool {
+        let Some(entry) = self.entries.get_mut(&setting.channel) else {
+            return false;
+        };
+        // Its state was given when it began.
+        let latest = entry.options.is_some_and(|options| options.latest);
+        let options = SubscribeOptions {
+            latest,
+            ..setting.options.unwrap_or_default()
+        };
+        entry.options = Some(options);
+        entry.changed = true;
+        let asks_less = options.conflate || options.max_per_second != 0;
+        entry.feed.expect_less(asks_less);
+        true
+    }
+
+    /// The options that were changed while a second connection had been asked for
+    /// the earlier ones.
+    pub(crate) fn take_changes(&mut self) -> Vec<Setting> {
+        let settings = self.entries.iter_mut().filter_map(|(channel, entry)| {
+            std::mem::take(&mut entry.changed).then(|| Setting {
+                channel: channel.clone(),
+                options: entry.options,
+                reply: None,
+            })
+        });
+        settings.collect()
     }
 
     pub(crate) fn has(&self, channel: &str) -> bool {
@@ -68,7 +102,8 @@ impl Subscriptions {
     pub(crate) fn options(&self, subscribing: &Subscribing) -> Option<SubscribeOptions> {
         let entry = self.entries.get(&subscribing.channel);
         let has_state = entry.is_some_and(|entry| entry.feed.overlaps());
-        let options = subscribing.options.map(|options| SubscribeOptions {
+        let wanted = entry.map_or(subscribing.options, |entry| entry.options);
+        let options = wanted.map(|options| SubscribeOptions {
             latest: options.latest && !has_state,
             ..options
         });
@@ -85,6 +120,7 @@ impl Subscriptions {
     ) -> Option<Agreed> {
         let entry = self.entry_of(&subscribing)?;
         let verdict = answer.verdict();
+        entry.feed.expect_gapless(!answer.conflates);
         if !entry.feed.subscribed(line, verdict, answer.position) {
             return Some(Agreed::AsWell);
         }

@@ -15,6 +15,7 @@ const TICKS_PER_SECOND: u32 = 16;
 pub(crate) struct Clock {
     start: Instant,
     now: Tick,
+    now_ms: u64,
 }
 
 // === impl Tick ===
@@ -42,13 +43,21 @@ impl Clock {
         Self {
             start: Instant::now(),
             now: Tick(0),
+            now_ms: 0,
         }
     }
 
     /// Reads the system's clock.
     pub(crate) fn update(&mut self) -> Tick {
-        self.now = Tick(ticks(self.start.elapsed()));
+        let elapsed = self.start.elapsed();
+        self.now = Tick(ticks(elapsed));
+        self.now_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         self.now
+    }
+
+    /// The same in milliseconds since the start.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms
     }
 
     /// The time as of the last update.

@@ -9,8 +9,8 @@ mod reading;
 use std::{collections::VecDeque, mem, sync::Arc};
 
 use crate::{
-    member::MemberId, place::Place, policy::BacklogLimits, publication::EncodedPublication,
-    run::Run, verdict::Ticket,
+    class::Class, member::MemberId, place::Place, policy::BacklogLimits,
+    publication::EncodedPublication, run::Run, verdict::Ticket,
 };
 
 /// A channel with a log. What it keeps is bounded by the limits of a ring and of
@@ -52,6 +52,8 @@ pub(crate) struct Behind {
     /// The read under way was begun for it, behind its cursor.
     is_read_for: bool,
     pub(crate) awaits: Await,
+    /// What it gets when it is not behind any more.
+    pub(crate) class: Class,
 }
 
 /// What keeps a subscription behind.
@@ -267,9 +269,16 @@ impl Backlog {
     }
 
     /// Adds a subscription that has everything up to `cursor`; returns its index.
-    pub(crate) fn add(&mut self, member: MemberId, cursor: u64, awaits: Await) -> usize {
+    pub(crate) fn add(
+        &mut self,
+        member: MemberId,
+        cursor: u64,
+        awaits: Await,
+        class: Class,
+    ) -> usize {
         self.behind.push(Behind {
             member,
+            class,
             life: self.place.life,
             cursor,
             is_read_for: false,
@@ -358,6 +367,11 @@ impl Backlog {
             }
             _ => Judgement::Lost,
         }
+    }
+
+    /// Changes what one that is behind will get when it is not.
+    pub(crate) fn set_class(&mut self, index: usize, class: Class) {
+        self.behind[index].class = class;
     }
 
     /// Moves one that is behind.

@@ -8,6 +8,8 @@ use wire::Channel;
 use crate::{
     backlog::{Await, Backlog},
     chunk::Batch,
+    class::Class,
+    following::Following,
     member::{MemberId, Subscription},
     place::Place,
     policy::DeliveryPolicy,
@@ -19,7 +21,8 @@ pub struct Source {
     /// The channel's number, the same for all who listen and of no other channel
     /// while anybody does.
     pub alias: u32,
-    /// How its publications are delivered.
+    /// How its publications are delivered. The class is this subscriber's own; the
+    /// rest counts with the first one.
     pub policy: DeliveryPolicy,
     /// The publication before the first one that will come; absent: the channel
     /// keeps no log.
@@ -40,6 +43,8 @@ pub(crate) struct ChannelEntry {
     pub(crate) batch: Batch,
     /// Absent: the channel keeps no log, and nobody is behind.
     pub(crate) log: Option<Box<Backlog>>,
+    /// Those who don't get all; absent: there are none.
+    pub(crate) following: Option<Box<Following>>,
 }
 
 /// Finds channels by key, name and alias. Keys are small and used again.
@@ -56,7 +61,13 @@ impl ChannelEntry {
     /// How many subscribe to it.
     pub(crate) fn count(&self) -> usize {
         let behind = self.log.as_ref().map_or(0, |log| log.behind().len());
-        self.listeners.len() + behind
+        let following = self.following.as_ref().map_or(0, |it| it.len());
+        self.listeners.len() + behind + following
+    }
+
+    /// Whether anybody gets what is published.
+    pub(crate) fn is_heard(&self) -> bool {
+        !self.listeners.is_empty() || self.following.is_some()
     }
 }
 
@@ -115,6 +126,7 @@ impl ChannelTable {
             listeners: SmallVec::new(),
             batch: Batch::default(),
             log: place.map(|place| Box::new(Backlog::new(place, torn))),
+            following: None,
         }) as u32;
         self.by_name.insert(channel.clone(), key);
         let previous = self.by_alias.insert(alias, key);
@@ -139,21 +151,46 @@ impl ChannelTable {
         member: MemberId,
         cursor: u64,
         awaits: Await,
+        class: Class,
     ) -> Subscription {
         let log = self.log_mut(key).expect("it is behind in a log");
-        Subscription::behind(key, log.add(member, cursor, awaits))
+        Subscription::behind(key, log.add(member, cursor, awaits, class))
     }
 
-    /// Removes who is at `place`; returns who stands there instead.
-    pub(crate) fn remove(&mut self, place: Subscription) -> Option<MemberId> {
-        let entry = &mut self.entries[place.channel as usize];
-        match &mut entry.log {
-            Some(log) if place.is_behind() => log.remove(place.index()),
-            _ => {
-                entry.listeners.swap_remove(place.index());
-                entry.listeners.get(place.index()).copied()
+    /// Adds a member that does not get all; returns its place.
+    pub(crate) fn add_follower(
+        &mut self,
+        key: u32,
+        member: MemberId,
+        class: Class,
+    ) -> Subscription {
+        let following = &mut self.entries[key as usize].following;
+        let index = following.get_or_insert_default().add(member, class);
+        Subscription::following(key, index, false)
+    }
+
+    /// Removes who is at `place`; returns who stands there instead, and its place
+    /// now.
+    pub(crate) fn remove(&mut self, place: Subscription) -> Option<(MemberId, Subscription)> {
+        let (key, index) = (place.channel, place.index());
+        let entry = &mut self.entries[key as usize];
+        if place.follows() {
+            let following = entry.following.as_mut().expect("it is one of them");
+            let moved = following.remove(index);
+            if following.len() == 0 {
+                entry.following = None;
             }
+            let (member, is_behind) = moved?;
+            return Some((member, Subscription::following(key, index, is_behind)));
         }
+        let moved = match &mut entry.log {
+            Some(log) if place.is_behind() => log.remove(index),
+            _ => {
+                entry.listeners.swap_remove(index);
+                entry.listeners.get(index).copied()
+            }
+        };
+        moved.map(|member| (member, place))
     }
 
     /// Forgets the channel if nobody listens any more; what waits in it is for

@@ -22,7 +22,7 @@ pub(crate) const MAX_CHUNK_BYTES: usize = 16 * 1024;
 
 /// What waits in a channel for the end of the turn. Bounded by
 /// [`MAX_CHUNK_BYTES`]: the channel fans out before it would hold more.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Batch {
     entries: Vec<Entry>,
     bytes: usize,
@@ -49,7 +49,7 @@ pub(crate) struct Chunks {
     by_subprotocol: [Option<Rc<Chunk>>; Subprotocol::ALL.len()],
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Entry {
     Publication(Arc<EncodedPublication>),
     /// Publications that were lost before the hub saw them.
@@ -89,6 +89,28 @@ impl Batch {
                 self.entries.push(Entry::Lost(gap));
             }
         }
+    }
+
+    /// Tells `gap` before everything else.
+    pub(crate) fn put_gap_first(&mut self, gap: Gap) {
+        self.bytes += GAP_BYTES;
+        self.entries.insert(0, Entry::Lost(gap));
+    }
+
+    /// The publications.
+    pub(crate) fn publications(&self) -> impl Iterator<Item = &Arc<EncodedPublication>> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Publication(publication) => Some(publication),
+            Entry::Lost(_) => None,
+        })
+    }
+
+    /// The gaps.
+    pub(crate) fn gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Publication(_) => None,
+            Entry::Lost(gap) => Some(gap),
+        })
     }
 
     fn frame(&self, subprotocol: Subprotocol) -> Frame {
@@ -136,14 +158,6 @@ impl Batch {
             }
         }
         whole
-    }
-
-    fn publications(&self) -> u32 {
-        let publications = self
-            .entries
-            .iter()
-            .filter(|entry| matches!(entry, Entry::Publication(_)));
-        publications.count() as u32
     }
 }
 
@@ -204,7 +218,7 @@ impl Chunks {
             Rc::new(Chunk {
                 withheld: batch.withheld(*alias),
                 after: batch.after,
-                publications: batch.publications(),
+                publications: batch.publications().count() as u32,
                 policy: *policy,
                 frame: batch.frame(subprotocol),
             })

@@ -51,6 +51,9 @@ pub struct Totals {
     /// Publications withheld from slow members so far, each listener counted;
     /// those of `delivered` that were let go later are among them.
     pub dropped: u64,
+    /// Publications replaced by newer ones of the same key before they reached a
+    /// subscriber so far, each subscriber counted.
+    pub conflated: u64,
     /// Members that overflowed so far.
     pub overflowed: u64,
 }

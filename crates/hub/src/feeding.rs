@@ -6,8 +6,10 @@ use smallvec::SmallVec;
 use crate::{
     backlog::{Await, Next},
     chunk::Chunks,
+    following::Helping,
     hub::Hub,
     member::MemberId,
+    newest::Version,
     recovery::missed,
 };
 
@@ -18,10 +20,12 @@ const MEAL_BYTES: usize = 4 << 20;
 const MEAL_MEMBERS: usize = 1024;
 
 /// What is given in one turn. Who stands at the same place gets the same chunk.
-struct Meal {
+pub(crate) struct Meal {
     /// By channel and cursor, with the cursor behind it.
     chunks: HashMap<(u32, u64), (Chunks, u64)>,
-    bytes: usize,
+    /// The same for those who don't get all.
+    pub(crate) helpings: HashMap<(u32, Version, usize), Helping>,
+    pub(crate) bytes: usize,
     members: usize,
 }
 
@@ -65,6 +69,9 @@ impl Hub {
         let Some(place) = self.members.get(id).and_then(|it| it.subscription(key)) else {
             return false;
         };
+        if place.follows() {
+            return self.help(place, id, meal);
+        }
         let Some(entry) = self.channels.get_mut(key) else {
             return false;
         };
@@ -117,6 +124,7 @@ impl Meal {
     fn new() -> Self {
         Self {
             chunks: HashMap::new(),
+            helpings: HashMap::new(),
             bytes: 0,
             members: 0,
         }

@@ -16,7 +16,9 @@ use wire::{
 use crate::{
     channel::{ChannelEntry, ChannelTable, Source},
     chunk::{Chunks, MAX_CHUNK_BYTES},
+    class::Class,
     fact::{Fact, Receipt, Totals},
+    following::NEVER,
     frame::Frame,
     member::{Member, MemberId, Members, Subscription},
     outbox::{Control, Outbox},
@@ -39,6 +41,10 @@ pub struct Hub {
     /// Keys of channels whose batch may hold something. May name channels that
     /// are gone.
     waiting: Vec<u32>,
+    /// Keys of channels that some get samples of. May name channels that are gone.
+    pub(crate) sampled: Vec<u32>,
+    /// When the next sample of any is due, in milliseconds.
+    pub(crate) sample_ms: u64,
     /// Keys of channels whose logs are to be read.
     pub(crate) unread: VecDeque<u32>,
     pub(crate) next_token: u64,
@@ -58,6 +64,11 @@ pub struct Hub {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("already subscribed")]
 pub struct AlreadySubscribed;
+
+/// The member does not listen to the channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not subscribed")]
+pub struct NotSubscribed;
 
 /// A subscription that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +94,8 @@ impl Hub {
             members: Members::new(limits),
             channels: ChannelTable::new(),
             waiting: Vec::new(),
+            sampled: Vec::new(),
+            sample_ms: NEVER,
             unread: VecDeque::new(),
             next_token: 0,
             kept: 0,
@@ -147,7 +160,7 @@ impl Hub {
             None => self.channels.insert(channel, source),
         };
         self.subscriptions += 1;
-        Ok(self.enter(key, member, start))
+        Ok(self.enter(key, member, start, source.policy.class))
     }
 
     /// Ends a subscription; `None` if there was none. If it is live, what was
@@ -218,7 +231,7 @@ impl Hub {
         let Some(entry) = self.channels.get_mut(key) else {
             return;
         };
-        if entry.listeners.is_empty() {
+        if !entry.is_heard() {
             return;
         }
         if entry.batch.is_empty() {
@@ -253,7 +266,10 @@ impl Hub {
     pub(crate) fn lose(&mut self, key: u32, dropped: u64, cause: GapCause) {
         let overflow = self.channels.get(key).map(|entry| entry.policy.overflow);
         match overflow {
-            Some(Overflow::CatchUp) => self.fall_all(key),
+            Some(Overflow::CatchUp) => {
+                self.fall_all(key);
+                self.tell_followers(key, dropped, cause);
+            }
             _ => self.push_gap(key, dropped, cause),
         }
     }
@@ -348,6 +364,17 @@ impl Hub {
         self.members.wrote(member, bytes);
     }
 
+    /// Notes that the kernel takes no more of the member's outbox for now: until it
+    /// is empty, the member does not keep up.
+    pub fn stalled(&mut self, member: MemberId) {
+        self.members.stalled(member);
+    }
+
+    /// Whether somebody who is behind has room for more.
+    pub fn is_anybody_hungry(&self) -> bool {
+        self.members.anybody_hungry()
+    }
+
     /// The next thing that happened to a member.
     pub fn next_fact(&mut self) -> Option<Fact> {
         self.members.next_fact()
@@ -367,6 +394,7 @@ impl Hub {
             queued_items: ledger.items,
             delivered: ledger.delivered,
             dropped: ledger.dropped,
+            conflated: ledger.conflated,
             overflowed: ledger.overflowed,
         }
     }
@@ -391,6 +419,12 @@ impl Hub {
         if batch.is_empty() {
             return;
         }
+        if entry.following.is_some() {
+            self.pass(key, &batch);
+        }
+        let Some(entry) = self.channels.get(key).filter(|it| !it.listeners.is_empty()) else {
+            return;
+        };
         let mut chunks = Chunks::new(batch, entry.alias, entry.policy);
         for &listener in &entry.listeners {
             self.members.append(listener, &mut chunks);
@@ -398,9 +432,14 @@ impl Hub {
         self.settle();
     }
 
-    /// Puts a member among the listeners.
-    pub(crate) fn listen(&mut self, key: u32, member: MemberId) {
-        let place = self.channels.add_listener(key, member);
+    /// Gives a member what comes from now on, as its class says.
+    pub(crate) fn listen(&mut self, key: u32, member: MemberId, class: Class) {
+        let place = if self.is_follower(key, class) {
+            self.note_sampled(key, class);
+            self.channels.add_follower(key, member, class)
+        } else {
+            self.channels.add_listener(key, member)
+        };
         let member = self.members.get_mut(member);
         member.expect("only members subscribe").enlist(place);
     }
@@ -427,7 +466,7 @@ impl Hub {
     /// Takes a member out of the list it is in.
     pub(crate) fn unlist(&mut self, place: Subscription) {
         self.lagging -= usize::from(place.is_behind());
-        if let Some(moved) = self.channels.remove(place) {
+        if let Some((moved, place)) = self.channels.remove(place) {
             let moved = self.members.get_mut(moved);
             moved.expect("who subscribes is a member").enlist(place);
         }

@@ -9,13 +9,16 @@
 mod backlog;
 mod channel;
 mod chunk;
+mod class;
 mod fact;
 mod feeding;
+mod following;
 mod frame;
 mod gap;
 mod hub;
 mod log_read;
 mod member;
+mod newest;
 mod outbox;
 mod place;
 mod policy;
@@ -27,8 +30,9 @@ mod snapshot;
 mod verdict;
 
 pub use channel::Source;
+pub use class::{Class, Rate};
 pub use fact::{Fact, Receipt, Totals};
-pub use hub::{AlreadySubscribed, Hub, Left};
+pub use hub::{AlreadySubscribed, Hub, Left, NotSubscribed};
 pub use log_read::{LogPage, LogRead, ReadOutcome};
 pub use member::MemberId;
 pub use outbox::{ITEM_OVERHEAD, Outbox};

@@ -29,17 +29,19 @@ pub(crate) struct Member {
     pub(crate) overflowed: bool,
     /// Stands in [`Intake::hungry`].
     hungry: bool,
+    /// The kernel did not take all that was to be written.
+    stalled: bool,
     /// How many of its subscriptions are behind.
-    lagging: u32,
+    lagging: u16,
 }
 
-/// A member's place among the listeners of a channel, or among those who are
-/// behind.
+/// A member's place among the listeners of a channel, among those who are behind,
+/// or among those who don't get all of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subscription {
     /// The channel's key in the table.
     pub(crate) channel: u32,
-    /// Index in the list; the highest bit tells in which.
+    /// Index in the list; the highest bits tell in which.
     position: u32,
 }
 
@@ -75,19 +77,22 @@ struct Intake {
     ledger: Ledger,
 }
 
-/// Marks positions among those who are behind.
+/// Marks positions of those who are behind.
 const BEHIND: u32 = 1 << 31;
+
+/// Marks positions among those who don't get all.
+const FOLLOWS: u32 = 1 << 30;
 
 // === impl Member ===
 
 impl Member {
     /// Notes where the member stands in a channel now.
     pub(crate) fn enlist(&mut self, place: Subscription) {
-        self.lagging += u32::from(place.is_behind());
+        self.lagging += u16::from(place.is_behind());
         match self.find(place.channel) {
             Some(index) => {
                 let before = mem::replace(&mut self.subscriptions[index], place);
-                self.lagging -= u32::from(before.is_behind());
+                self.lagging -= u16::from(before.is_behind());
             }
             None => self.subscriptions.push(place),
         }
@@ -97,7 +102,7 @@ impl Member {
     pub(crate) fn delist(&mut self, channel: u32) -> Option<Subscription> {
         let index = self.find(channel)?;
         let place = self.subscriptions.swap_remove(index);
-        self.lagging -= u32::from(place.is_behind());
+        self.lagging -= u16::from(place.is_behind());
         Some(place)
     }
 
@@ -131,7 +136,7 @@ impl Subscription {
         }
     }
 
-    /// Among those who are behind.
+    /// Among those who are behind in the log.
     pub(crate) fn behind(channel: u32, index: usize) -> Self {
         Self {
             channel,
@@ -139,12 +144,26 @@ impl Subscription {
         }
     }
 
+    /// Among those who don't get all; with something to be given now, or not.
+    pub(crate) fn following(channel: u32, index: usize, is_behind: bool) -> Self {
+        let behind = if is_behind { BEHIND } else { 0 };
+        Self {
+            channel,
+            position: index as u32 | FOLLOWS | behind,
+        }
+    }
+
+    /// It does not get all.
+    pub(crate) fn follows(self) -> bool {
+        self.position & FOLLOWS != 0
+    }
+
     pub(crate) fn is_behind(self) -> bool {
         self.position & BEHIND != 0
     }
 
     pub(crate) fn index(self) -> usize {
-        (self.position & !BEHIND) as usize
+        (self.position & !(BEHIND | FOLLOWS)) as usize
     }
 }
 
@@ -187,6 +206,7 @@ impl Members {
             dirty: false,
             overflowed: false,
             hungry: false,
+            stalled: false,
             lagging: 0,
         };
         assert!(
@@ -249,9 +269,34 @@ impl Members {
             })
         };
         member.outbox.wrote(bytes, ledger, told);
+        member.stalled &= !member.outbox.is_empty();
         if member.lagging > 0 {
             self.intake.make_hungry(id, member);
         }
+    }
+
+    /// Notes that the kernel takes no more for now.
+    pub(crate) fn stalled(&mut self, id: MemberId) {
+        if let Some(member) = self.get_mut(id) {
+            member.stalled = !member.outbox.is_empty();
+        }
+    }
+
+    /// Whether a member takes what it is given as it comes.
+    pub(crate) fn keeps_up(&self, id: MemberId) -> bool {
+        self.get(id).is_some_and(|member| !member.stalled)
+    }
+
+    /// Whether a member's outbox holds less than so many bytes.
+    pub(crate) fn holds_less(&self, id: MemberId, bytes: usize) -> bool {
+        self.get(id)
+            .is_some_and(|member| member.outbox.bytes() < bytes)
+    }
+
+    /// Counts what is withheld from one that gets not all.
+    pub(crate) fn withheld(&mut self, dropped: u64, conflated: u64) {
+        self.intake.ledger.dropped += dropped;
+        self.intake.ledger.conflated += conflated;
     }
 
     /// Lets a lagging member be fed, if its outbox has room.

@@ -53,6 +53,8 @@ pub(crate) struct Ledger {
     pub(crate) delivered: u64,
     /// Publications let go so far.
     pub(crate) dropped: u64,
+    /// Publications replaced by newer ones so far.
+    pub(crate) conflated: u64,
     /// Members that overflowed so far.
     pub(crate) overflowed: u64,
 }

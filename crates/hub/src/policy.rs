@@ -4,6 +4,7 @@ use wire::Subprotocol;
 
 use crate::{
     chunk::Chunk,
+    class::Class,
     outbox::{Item, Ledger, Outbox},
 };
 
@@ -18,13 +19,18 @@ pub enum Overflow {
     /// it continues from the channel's log. Needs a log; without one it is as
     /// `DropOldest`.
     CatchUp,
+    /// Of each key it is given the newest publication once the outbox has
+    /// drained; a `Gap` before them counts those that were replaced.
+    Conflate,
     /// It is disconnected.
     Disconnect,
 }
 
-/// How a namespace's publications are delivered.
+/// How a channel's publications are delivered to a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryPolicy {
+    /// What of them.
+    pub class: Class,
     /// For slow connections.
     pub overflow: Overflow,
 }
@@ -56,6 +62,11 @@ pub struct BacklogLimits {
     pub page_bytes: usize,
     /// All of it together, in bytes.
     pub total_bytes: usize,
+    /// Keys of one channel whose newest publications are kept for those who don't
+    /// get all: of more, the oldest are let go, which is told as dropped.
+    pub keys: usize,
+    /// Their publications, in bytes.
+    pub keys_bytes: usize,
 }
 
 /// What became of something that was to be queued.
@@ -115,7 +126,7 @@ pub(crate) fn admit(
 /// Whether the chunk's policy allows to let it go.
 pub(crate) fn is_droppable(chunk: &Chunk) -> bool {
     match chunk.policy().overflow {
-        Overflow::DropOldest | Overflow::CatchUp => true,
+        Overflow::DropOldest | Overflow::CatchUp | Overflow::Conflate => true,
         Overflow::Disconnect => false,
     }
 }
@@ -152,25 +163,40 @@ impl DeliveryPolicy {
         match self.overflow {
             Overflow::CatchUp if without => Self {
                 overflow: Overflow::DropOldest,
+                ..self
             },
-            Overflow::CatchUp | Overflow::DropOldest | Overflow::Disconnect => self,
+            _ => self,
+        }
+    }
+
+    /// What reaches who gets not all: there is always a newer one.
+    pub(crate) fn of_followers() -> Self {
+        Self {
+            class: Class::Latest,
+            overflow: Overflow::DropOldest,
         }
     }
 }
 
 // === impl BacklogLimits ===
 
+impl BacklogLimits {
+    /// Some tenths of a second of a busy channel, pages that the bus gives in
+    /// some milliseconds, and the keys of a market.
+    pub const DEFAULT: Self = Self {
+        ring_publications: 256,
+        ring_bytes: 256 << 10,
+        page_publications: 256,
+        page_bytes: 512 << 10,
+        total_bytes: 16 << 20,
+        keys: 10_000,
+        keys_bytes: 8 << 20,
+    };
+}
+
 impl Default for BacklogLimits {
-    /// Some tenths of a second of a busy channel, and pages that the bus gives in
-    /// some milliseconds.
     fn default() -> Self {
-        Self {
-            ring_publications: 256,
-            ring_bytes: 256 << 10,
-            page_publications: 256,
-            page_bytes: 512 << 10,
-            total_bytes: 16 << 20,
-        }
+        Self::DEFAULT
     }
 }
 

@@ -65,6 +65,14 @@ impl EncodedPublication {
         self.previous
     }
 
+    /// Those with the same replace each other where a channel is conflated.
+    pub(crate) fn key(&self) -> &str {
+        match &self.event.event {
+            Some(Event::Publication(publication)) => &publication.key,
+            _ => "",
+        }
+    }
+
     /// Which life of the channel's log it is of.
     pub fn life(&self) -> u32 {
         self.life

@@ -22,6 +22,7 @@ use wire::{
 
 use crate::{
     backlog::{Await, Judgement, Passage, Taken},
+    class::Class,
     hub::Hub,
     log_read::{LogRead, ReadOutcome},
     member::{Fallen, MemberId},
@@ -112,9 +113,15 @@ impl Hub {
     }
 
     /// Begins a subscription to a channel with a log.
-    pub(crate) fn enter(&mut self, key: u32, member: MemberId, start: Start) -> Entrance {
+    pub(crate) fn enter(
+        &mut self,
+        key: u32,
+        member: MemberId,
+        start: Start,
+        class: Class,
+    ) -> Entrance {
         let Some(log) = self.channels.log_mut(key) else {
-            self.listen(key, member);
+            self.listen(key, member, class);
             return Entrance::Now;
         };
         let head = log.place().offset;
@@ -127,9 +134,9 @@ impl Hub {
             },
         };
         if log.is_live(cursor) {
-            self.listen(key, member);
+            self.listen(key, member, class);
         } else {
-            self.lag(key, member, cursor, awaits);
+            self.lag(key, member, cursor, awaits, class);
         }
         entrance
     }
@@ -161,13 +168,16 @@ impl Hub {
         let Some(log) = self.channels.log_mut(key) else {
             return;
         };
+        if place.follows() {
+            return;
+        }
         if place.is_behind() {
             log.put(place.index(), cursor, Await::Room);
             self.members.make_hungry(member);
         } else {
             self.fallen += 1;
             self.unlist(place);
-            self.lag(key, member, cursor, Await::Room);
+            self.lag(key, member, cursor, Await::Room, Class::All);
         }
     }
 
@@ -265,8 +275,8 @@ impl Hub {
     }
 
     /// Puts a member among those who are behind.
-    fn lag(&mut self, key: u32, id: MemberId, cursor: u64, awaits: Await) {
-        let place = self.channels.add_behind(key, id, cursor, awaits);
+    fn lag(&mut self, key: u32, id: MemberId, cursor: u64, awaits: Await, class: Class) {
+        let place = self.channels.add_behind(key, id, cursor, awaits, class);
         let member = self.members.get_mut(id);
         member.expect("only members subscribe").enlist(place);
         self.lagging += 1;
@@ -284,8 +294,13 @@ impl Hub {
         let Some(place) = subscriptions.and_then(|member| member.subscription(key)) else {
             return;
         };
+        let log = self.channels.get(key).and_then(|entry| entry.log.as_ref());
+        let class = match log {
+            Some(log) if !place.follows() => log.behind()[place.index()].class,
+            _ => Class::All,
+        };
         self.unlist(place);
-        self.listen(key, member);
+        self.listen(key, member, class);
     }
 
     /// Notes that somebody waits for a read of the log, if so.

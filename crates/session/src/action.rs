@@ -63,6 +63,16 @@ pub enum Action {
         /// For deduplication by the log; empty: none.
         publication_id: String,
     },
+    /// Change what a subscription gets; answer by
+    /// [`crate::Established::subscription_set`], once.
+    SetSubscription {
+        /// Names the operation; never zero.
+        id: u32,
+        /// Which; there may be no such subscription.
+        channel: Channel,
+        /// What it shall get from here on; absent: all.
+        options: Option<SubscribeOptions>,
+    },
     /// Forward a request; answer by [`crate::Established::replied`], once, and
     /// also when the request was cancelled.
     Request {

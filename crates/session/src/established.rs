@@ -11,11 +11,12 @@
 use wire::{
     Channel, CloseCause,
     client::{
-        ClientEvent, ErrorCode, Hello, Publish, Request, Subscribe, Unsubscribe,
+        ClientEvent, ErrorCode, Hello, Publish, Request, SetSubscription, Subscribe, Unsubscribe,
         client_event::Event,
     },
 };
 
+pub use self::answers::Entered;
 use crate::{
     action::{Action, Actions},
     config::{Grants, SessionConfig},
@@ -166,9 +167,7 @@ impl Established {
             Some(Event::Presence(presence)) => {
                 refuse(presence.id, ErrorCode::Unimplemented, ctx.actions)
             }
-            Some(Event::SetSubscription(set)) => {
-                refuse(set.id, ErrorCode::Unimplemented, ctx.actions)
-            }
+            Some(Event::SetSubscription(set)) => self.set_subscription(set, ctx),
             // An event that a later version of the protocol defines.
             None => refuse(0, ErrorCode::Unimplemented, ctx.actions),
         }
@@ -284,6 +283,26 @@ impl Established {
                     id,
                     channel,
                     since,
+                    options,
+                });
+            }
+            Err(code) => refuse(id, code, ctx.actions),
+        }
+    }
+
+    fn set_subscription(&mut self, set: SetSubscription, ctx: &mut Context<'_>) {
+        let SetSubscription {
+            id,
+            channel,
+            options,
+        } = set;
+        let checked = self.check_id(id);
+        match checked.and_then(|()| ctx.config.channel(&channel)) {
+            Ok(channel) => {
+                self.in_flight.begin(id, Operation::SetSubscription);
+                ctx.actions.push(Action::SetSubscription {
+                    id,
+                    channel,
                     options,
                 });
             }

@@ -22,6 +22,8 @@ pub(crate) enum Operation {
     Subscribe,
     /// Awaits Unsubscribed or Error.
     Unsubscribe,
+    /// Awaits Accepted or Error.
+    SetSubscription,
     /// Awaits HistoryResult or Error.
     History,
     /// Awaits Accepted or Error.

@@ -38,7 +38,7 @@ mod waiting;
 
 pub use action::{Action, Actions, HistoryStart};
 pub use config::{Authenticated, Grants, SessionConfig};
-pub use established::Established;
+pub use established::{Entered, Established};
 pub use greeting::Greeting;
 pub use introduction::Introduction;
 pub use reply::{closing, degraded, migrate, recovered, welcome};

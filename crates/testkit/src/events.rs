@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use wire::client::{
     Ack, ArmWill, Cancel, ClientEvent, DisarmWill, Hello, History, Ping, Position, Publish,
-    Request, Subscribe, Unsubscribe, client_event::Event,
+    Request, SetSubscription, Subscribe, SubscribeOptions, Unsubscribe, client_event::Event,
 };
 
 /// A Hello; an empty `token` means that the upgrade request carried it.
@@ -37,6 +37,15 @@ pub fn subscribe(id: u32, channel: &str) -> ClientEvent {
 /// A Subscribe that continues from `since`.
 pub fn subscribe_since(id: u32, channel: &str, since: Position) -> ClientEvent {
     subscribe_at(id, channel, Some(since))
+}
+
+/// A SetSubscription.
+pub fn set_subscription(id: u32, channel: &str, options: SubscribeOptions) -> ClientEvent {
+    event(Event::SetSubscription(SetSubscription {
+        id,
+        channel: channel.to_owned(),
+        options: Some(options),
+    }))
 }
 
 /// An Unsubscribe.

@@ -22,7 +22,7 @@ pub use cluster::{Cluster, Layout};
 pub use dial::{Dial, HttpAnswer};
 pub use events::{
     ack, arm_will, cancel, disarm_will, hello, hello_again, history, ping, publish, request,
-    request_within, subscribe, subscribe_since, unsubscribe,
+    request_within, set_subscription, subscribe, subscribe_since, unsubscribe,
 };
 pub use nats::{NatsCluster, NatsServer, RawMessage, RawNats};
 pub use process::{AdminAnswer, Process};

@@ -187,6 +187,11 @@ pub struct NamespaceConfig {
     pub name: String,
     /// Keep a log of each channel; absent: nothing is kept, at most once.
     pub history: Option<HistoryConfig>,
+    /// What of the publications a subscriber gets; it may ask for less.
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// With `delivery = "sampled"`: how often a second at most, 1 to 1000.
+    pub max_per_second: Option<u32>,
     /// What happens to publications for connections that read too slowly.
     #[serde(default)]
     pub overflow: Overflow,
@@ -213,6 +218,20 @@ pub struct HistoryConfig {
     pub age: Duration,
 }
 
+/// What of a channel's publications a subscriber gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// All of them.
+    #[default]
+    All,
+    /// All of them while it takes them as they come, otherwise the newest of each
+    /// key; a Gap counts the others.
+    Latest,
+    /// The newest of each key, `max_per_second` times a second.
+    Sampled,
+}
+
 /// What happens to publications for connections that read too slowly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -223,6 +242,9 @@ pub enum Overflow {
     /// None are withheld: what does not fit is read from the log when the
     /// connection has caught up so far. Needs `history`.
     CatchUp,
+    /// Those of a key are replaced by the newest until the connection has caught
+    /// up, and the client is told by a Gap.
+    Conflate,
     /// The connection is closed with `slow_consumer`.
     Disconnect,
 }

@@ -18,8 +18,8 @@ use worker::{Request, Worker};
 
 use crate::{
     config::{
-        Access, AuthConfig, Config, Fanout, HistoryConfig, LogFormat, NamespaceConfig, Overflow,
-        Redelivery, RouteConfig, Secret, load,
+        Access, AuthConfig, Config, Delivery, Fanout, HistoryConfig, LogFormat, NamespaceConfig,
+        Overflow, Redelivery, RouteConfig, Secret, load,
     },
     node::{Node, Role},
 };
@@ -201,6 +201,8 @@ fn demo_namespaces() -> [NamespaceConfig; 3] {
     let namespace = |name: &str, history, publish| NamespaceConfig {
         name: name.to_owned(),
         history,
+        delivery: Delivery::All,
+        max_per_second: None,
         overflow: Overflow::DropOldest,
         fanout: Fanout::default(),
         publish,

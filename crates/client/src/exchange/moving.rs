@@ -80,6 +80,10 @@ impl Exchange {
             return;
         };
         std::mem::swap(&mut self.line, second);
+        // What was set meanwhile was set on the old one.
+        for setting in self.subscriptions.take_changes() {
+            self.line.set(setting);
+        }
         self.moving = Stage::Leaving {
             has_heard_all: false,
         };

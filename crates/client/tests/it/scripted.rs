@@ -290,6 +290,7 @@ impl Connection {
                 offset,
             }),
             alias: 7,
+            conflates: false,
         };
         (subscribe.since, Event::Subscribed(subscribed))
     }

@@ -6,7 +6,7 @@ mod scripted_bus;
 
 use bus::{BusError, Origin};
 use foldhash::HashMap;
-use hub::{DeliveryPolicy, Overflow};
+use hub::{Class, DeliveryPolicy, Overflow};
 
 use self::scripted_bus::ScriptedBus;
 use super::*;
@@ -103,6 +103,7 @@ fn fanout(bus: Arc<dyn Bus>, seats: &[Seat]) -> Arc<Fanout> {
         publish: Access::Anyone,
         subscribe: Access::Anyone,
         delivery: DeliveryPolicy {
+            class: Class::All,
             overflow: Overflow::DropOldest,
         },
         fanout,

@@ -2,7 +2,7 @@
 //! listens, is the hub's.
 
 use foldhash::HashMap;
-use hub::{Place, Source};
+use hub::{Class, DeliveryPolicy, Place, Source};
 use wire::{Channel, Epoch, client::Position};
 
 use super::mail::ConnectionKey;
@@ -15,6 +15,8 @@ pub(crate) struct Waiting {
     pub(crate) id: u32,
     pub(crate) since: Option<Position>,
     pub(crate) latest: Latest,
+    /// What it asks to get at most.
+    pub(crate) class: Class,
 }
 
 /// Whether a subscriber gets the channel's latest state.
@@ -109,11 +111,14 @@ impl Live {
         keeps_log.then_some(*place)
     }
 
-    /// What the hub has to know of it.
-    pub(crate) fn source(&self, policy: hub::DeliveryPolicy) -> Source {
+    /// What the hub has to know of it, for a subscriber who asks for this.
+    pub(crate) fn source(&self, policy: DeliveryPolicy, asked: Class) -> Source {
         Source {
             alias: self.entry.alias,
-            policy,
+            policy: DeliveryPolicy {
+                class: policy.class.at_most(asked),
+                ..policy
+            },
             place: self.place(),
             torn: self.entry.torn,
         }

@@ -21,6 +21,7 @@ use std::{mem, rc::Rc};
 
 use bus::{BusError, HistoryPage, HistoryRead, ReadFrom, Subject};
 use hub::{Entrance, OutboxLimits, Place, Start};
+use session::Entered;
 use session::{Action, Actions};
 use wire::{
     Channel,
@@ -150,7 +151,7 @@ impl Core {
             }
             return;
         }
-        match self.enter_at(slot, channel, waiting.id, whole.place) {
+        match self.enter_at(slot, channel, &waiting, whole.place) {
             Some(Entrance::Recovered) => self.present(slot, connection, channel, &waiting, whole),
             Some(Entrance::Unknown) => self.states.expect(waiting, Some(whole.clone())),
             Some(Entrance::Now | Entrance::Lost) => {
@@ -172,11 +173,14 @@ impl Core {
         &mut self,
         slot: usize,
         channel: &Channel,
-        ticket: u32,
+        waiting: &Waiting,
         place: Place,
     ) -> Option<Entrance> {
         let policy = self.gateway.config.policies.of(channel)?;
-        let mut source = self.channels.live(channel)?.source(policy.delivery);
+        let mut source = self
+            .channels
+            .live(channel)?
+            .source(policy.delivery, waiting.class);
         if self.hub.place(channel).is_none() {
             // What came while nobody listened has gone by unseen: it may be
             // missing behind the state.
@@ -184,7 +188,7 @@ impl Core {
         }
         let start = Start::Since {
             offset: place.offset,
-            ticket,
+            ticket: waiting.id,
         };
         self.hub
             .subscribe(member(slot), channel, source, start)
@@ -210,9 +214,14 @@ impl Core {
             None => Verdict::Fresh,
         };
         self.counters.recovery.subscribed(verdict);
-        let (position, alias) = (live.position(whole.place), live.alias());
+        let entered = Entered {
+            verdict,
+            position: live.position(whole.place),
+            alias: live.alias(),
+            conflates: self.hub.conflates(member(slot), channel),
+        };
         let mut actions = mem::take(&mut self.actions);
-        session.subscribed(waiting.id, channel, verdict, position, alias, &mut actions);
+        session.subscribed(waiting.id, channel, entered, &mut actions);
         // The state comes right behind, before anything else is done.
         self.actions = Actions::new();
         while let Some(action) = actions.pop() {

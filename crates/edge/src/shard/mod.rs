@@ -78,6 +78,8 @@ pub(crate) struct Shard {
     stage: Stage,
     /// Those who are behind can be given more.
     feeding: bool,
+    /// When the hub has samples to give again, by the clock; `u64::MAX`: never.
+    sample_ms: u64,
     core: Core,
 }
 
@@ -157,6 +159,7 @@ impl Seat {
             scanner: Scanner::default(),
             stage: Stage::Serving,
             feeding: false,
+            sample_ms: u64::MAX,
             core,
         }
     }
@@ -175,8 +178,11 @@ impl Shard {
             self.take_mail();
             self.scan();
             self.core.hub.fan_out();
+            self.sample_ms = self.core.hub.sample(self.core.clock.now_ms());
             self.catch_up();
             self.flush();
+            // What was written may have made room.
+            self.feeding |= self.core.hub.is_anybody_hungry();
         }
         self.abandon_all();
         self.core.counters.publish(&self.core.hub, 0, 0);
@@ -188,7 +194,9 @@ impl Shard {
         let timeout = if busy {
             Duration::ZERO
         } else {
-            self.scanner.next_in(self.core.clock.now())
+            let until_sample = self.sample_ms.saturating_sub(self.core.clock.now_ms());
+            let next_scan = self.scanner.next_in(self.core.clock.now());
+            next_scan.min(Duration::from_millis(until_sample))
         };
         match self.poll.poll(events, Some(timeout)) {
             Ok(()) => {}

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bus::{Outgoing, Request, RequestContext, Subject};
+use hub::Class;
 use session::Action;
 use wire::{
     Channel,
@@ -65,6 +66,25 @@ impl Core {
                 }
             }
             None => session.unsubscribe_failed(id, ErrorCode::NotSubscribed, &mut self.actions),
+        }
+    }
+
+    /// Changes what a subscription gets.
+    pub(super) fn set_subscription(
+        &mut self,
+        slot: usize,
+        connection: &mut Connection,
+        id: u32,
+        channel: &Channel,
+        asked: Class,
+    ) {
+        let policy = self.gateway.config.policies.of(channel);
+        let given = policy.map_or(Class::All, |policy| policy.delivery.class);
+        let class = given.at_most(asked);
+        let outcome = self.hub.set_class(member(slot), channel, class);
+        if let Phase::Established(session) = &mut connection.phase {
+            let outcome = outcome.map_err(|_| ErrorCode::NotSubscribed);
+            session.subscription_set(id, outcome, &mut self.actions);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use auth::TokenError;
+use hub::{Class, Rate};
 use session::{Action, Authenticated};
 use wire::{
     CloseCause, Subprotocol,
@@ -157,19 +158,29 @@ impl Core {
                 since,
                 options,
             } => {
-                let latest = match options {
-                    Some(SubscribeOptions { latest: true, .. }) => Latest::Wanted,
-                    _ => Latest::Unwanted,
+                let options = options.unwrap_or_default();
+                let latest = match options.latest {
+                    true => Latest::Wanted,
+                    false => Latest::Unwanted,
                 };
                 let waiting = Waiting {
                     connection: connection.key(slot),
                     id,
                     since,
                     latest,
+                    class: class_asked(&options),
                 };
                 self.listen(slot, connection, channel, waiting);
             }
             Action::Unsubscribe { id, channel } => self.unsubscribe(slot, connection, id, &channel),
+            Action::SetSubscription {
+                id,
+                channel,
+                options,
+            } => {
+                let asked = class_asked(&options.unwrap_or_default());
+                self.set_subscription(slot, connection, id, &channel, asked);
+            }
             publish @ Action::Publish { .. } => self.publish(slot, connection, publish),
             request @ Action::Request { .. } => self.request(slot, connection, request),
             Action::CancelRequest { id } => self.cancel(connection, id),
@@ -202,5 +213,14 @@ impl Core {
         if self.degraded {
             self.hub.send(member(slot), &session::degraded(), None);
         }
+    }
+}
+
+/// What of a channel these options ask for, at most.
+fn class_asked(options: &SubscribeOptions) -> Class {
+    match Rate::new(options.max_per_second) {
+        Some(rate) => Class::Sampled(rate),
+        None if options.conflate => Class::Latest,
+        None => Class::All,
     }
 }

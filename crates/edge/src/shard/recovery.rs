@@ -9,6 +9,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bus::{BusError, HistoryPage, HistoryRead, ReadFrom, Subject};
 use hub::{Answer, Entrance, LogPage, LogRead, ReadOutcome, Start};
+use session::Entered;
 use wire::{
     Channel, Epoch, Offset,
     client::{ErrorCode, Verdict},
@@ -99,14 +100,13 @@ impl Shard {
         core.counters.recovery.subscribed(verdict);
         let live = core.channels.live(channel);
         let position = live.and_then(|live| live.position(place));
-        session.subscribed(
-            id,
-            channel,
+        let entered = Entered {
             verdict,
             position,
-            read.alias,
-            &mut core.actions,
-        );
+            alias: read.alias,
+            conflates: core.hub.conflates(answer.member, channel),
+        };
+        session.subscribed(id, channel, entered, &mut core.actions);
         self.perform(slot);
     }
 }
@@ -133,7 +133,8 @@ impl Core {
         let Phase::Established(session) = &mut connection.phase else {
             return;
         };
-        let (id, alias, source) = (waiting.id, live.alias(), live.source(policy.delivery));
+        let (id, alias) = (waiting.id, live.alias());
+        let source = live.source(policy.delivery, waiting.class);
         let wants_state = waiting.latest == Latest::Wanted && source.place.is_some();
         if wants_state && waiting.since.is_none() {
             return self.want_state(slot, connection, channel, waiting);
@@ -174,7 +175,13 @@ impl Core {
                 .place(channel)
                 .and_then(|place| live.position(place)),
         };
-        session.subscribed(id, channel, verdict, position, alias, &mut self.actions);
+        let entered = Entered {
+            verdict,
+            position,
+            alias,
+            conflates: self.hub.conflates(member(slot), channel),
+        };
+        session.subscribed(id, channel, entered, &mut self.actions);
     }
 
     /// Begins the reads that are wanted, as far as they may be.

@@ -121,6 +121,9 @@ impl Core {
                 Err(error) => return Err(error),
             }
         }
+        if connection.flow.blocked {
+            self.hub.stalled(member);
+        }
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use edge::{
     Access, AdmissionLimits, Drain, DrainPlan, Edge, EdgeConfig, FanoutMode, NamespacePolicy,
     Policies, RoutePolicy, SessionLimits, WillLimits,
 };
-use hub::{DeliveryPolicy, OutboxLimits, Overflow};
+use hub::{Class, DeliveryPolicy, OutboxLimits, Overflow};
 use journal::Redelivery;
 use lifecycle::{DrainOutcome, Scope};
 use prost::Message;
@@ -230,6 +230,20 @@ impl Gateway {
         self.bus.send(outgoing).await.expect("the bus has room")
     }
 
+    /// Publishes with a key.
+    pub(crate) async fn put(&self, channel: &str, key: &str, payload: impl Into<Bytes>) -> u64 {
+        let channel = Channel::parse(channel, 255).expect("valid");
+        let outgoing = Outgoing {
+            subject: Subject::of_channel(&channel),
+            payload: payload.into(),
+            key: key.into(),
+            published_at_us: 0,
+            message_id: Box::default(),
+        };
+        let published = self.bus.send(outgoing).await;
+        published.expect("the bus has room").offset.0
+    }
+
     /// Serves a route.
     pub(crate) fn serve(&self, route: &str, handler: impl Fn(Incoming) + Send + Sync + 'static) {
         let subject = Subject::of_route(route).expect("valid");
@@ -408,7 +422,10 @@ fn policies() -> Policies {
             } else {
                 Access::Anyone
             },
-            delivery: DeliveryPolicy { overflow },
+            delivery: DeliveryPolicy {
+                class: Class::All,
+                overflow,
+            },
             fanout: FanoutMode::default(),
         };
         policies.namespaces.insert(name.into(), policy);

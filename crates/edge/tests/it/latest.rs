@@ -2,14 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bus::{Bus, BusExt, Outgoing, Subject};
 use testkit::{RawClient, history, unsubscribe};
-use wire::{
-    Channel,
-    client::{
-        ClientEvent, ErrorCode, Position, Publication, Subscribe, SubscribeOptions, Subscribed,
-        Verdict, client_event, server_event::Event,
-    },
+use wire::client::{
+    ClientEvent, ErrorCode, Position, Publication, Subscribe, SubscribeOptions, Subscribed,
+    Verdict, client_event, server_event::Event,
 };
 
 use crate::{
@@ -31,19 +27,6 @@ fn latest(id: u32, channel: &str, since: Option<Position>) -> ClientEvent {
     ClientEvent {
         event: Some(client_event::Event::Subscribe(subscribe)),
     }
-}
-
-async fn put(gateway: &Gateway, channel: &str, key: &str, payload: impl Into<bytes::Bytes>) -> u64 {
-    let channel = Channel::parse(channel, 255).expect("valid");
-    let outgoing = Outgoing {
-        subject: Subject::of_channel(&channel),
-        payload: payload.into(),
-        key: key.into(),
-        published_at_us: 0,
-        message_id: Box::default(),
-    };
-    let bus: &dyn Bus = &*gateway.bus;
-    bus.send(outgoing).await.expect("published").offset.0
 }
 
 async fn ask(client: &mut RawClient, since: Option<Position>) -> Subscribed {
@@ -100,7 +83,7 @@ async fn a_fresh_subscriber_gets_the_newest_of_each_key_then_what_follows() {
     ];
     for (mut client, channel) in clients {
         for (key, payload) in puts {
-            put(&gateway, channel, key, payload).await;
+            gateway.put(channel, key, payload).await;
         }
         client.send(latest(1, channel, None)).await;
         let subscribed = client.subscribed().await;
@@ -115,8 +98,8 @@ async fn a_fresh_subscriber_gets_the_newest_of_each_key_then_what_follows() {
             state,
             expected.map(|(key, payload)| (key, payload.as_bytes()))
         );
-        put(&gateway, channel, "", "5").await;
-        put(&gateway, channel, "c", "6").await;
+        gateway.put(channel, "", "5").await;
+        gateway.put(channel, "c", "6").await;
         let follows = client.publications(2).await;
         let follows: Vec<_> = follows.iter().map(|it| (it.previous, it.offset)).collect();
         assert_eq!(follows, [(6, 7), (7, 8)]);
@@ -139,7 +122,7 @@ async fn nothing_comes_where_there_is_no_state() {
         (without_log.verdict(), without_log.position),
         (Verdict::Fresh, None)
     );
-    put(&gateway, "log.1", "a", "1").await;
+    gateway.put("log.1", "a", "1").await;
     assert_eq!(client.publication().await.previous, 0);
     gateway.finish().await;
 }
@@ -147,8 +130,8 @@ async fn nothing_comes_where_there_is_no_state() {
 #[tokio::test]
 async fn who_can_go_on_gets_no_state_and_who_can_not_does() {
     let gateway = Gateway::start(|_| {}).await;
-    let first = put(&gateway, "log.1", "a", "1").await;
-    let last = put(&gateway, "log.1", "a", "2").await;
+    let first = gateway.put("log.1", "a", "1").await;
+    let last = gateway.put("log.1", "a", "2").await;
     let mut client = gateway.client("ann").await;
     let epoch = {
         let mut other = gateway.client("eve").await;
@@ -173,7 +156,7 @@ async fn who_can_go_on_gets_no_state_and_who_can_not_does() {
         (Verdict::Resnapshot, last)
     );
     assert_eq!(pair(&client.publication().await), ("a", &b"2"[..]));
-    let next = put(&gateway, "log.1", "a", "3").await;
+    let next = gateway.put("log.1", "a", "3").await;
     let publication = client.publication().await;
     assert_eq!((publication.previous, publication.offset), (last, next));
     gateway.finish().await;
@@ -184,13 +167,9 @@ async fn who_can_go_on_gets_no_state_and_who_can_not_does() {
 async fn a_position_that_has_left_the_log_is_answered_with_the_state() {
     let gateway = Gateway::start(|_| {}).await;
     for number in 0..10_100_u32 {
-        put(
-            &gateway,
-            "log.1",
-            &(number % 3).to_string(),
-            number.to_string(),
-        )
-        .await;
+        gateway
+            .put("log.1", &(number % 3).to_string(), number.to_string())
+            .await;
     }
     let mut client = gateway.client("ann").await;
     client.send(history(9, "log.1")).await;
@@ -207,7 +186,9 @@ async fn a_position_that_has_left_the_log_is_answered_with_the_state() {
 async fn a_state_too_large_for_an_outbox_is_told_as_lost() {
     let gateway = Gateway::start(|config| config.outbox.bytes = 32 << 10).await;
     for key in 0..4 {
-        put(&gateway, "log.1", &key.to_string(), vec![7; 6 << 10]).await;
+        gateway
+            .put("log.1", &key.to_string(), vec![7; 6 << 10])
+            .await;
     }
     let mut client = gateway.client("ann").await;
     let subscribed = ask(&mut client, None).await;
@@ -215,7 +196,7 @@ async fn a_state_too_large_for_an_outbox_is_told_as_lost() {
         (subscribed.verdict(), offset(&subscribed)),
         (Verdict::Lost, 4)
     );
-    put(&gateway, "log.1", "a", "1").await;
+    gateway.put("log.1", "a", "1").await;
     assert_eq!(client.publication().await.previous, 4);
     gateway.finish().await;
 }
@@ -229,7 +210,9 @@ async fn states_that_do_not_fit_together_come_one_after_another() {
     .await;
     for channel in 0..8 {
         for key in ["a", "b", "c"] {
-            put(&gateway, &format!("log.{channel}"), key, vec![7; 8 << 10]).await;
+            gateway
+                .put(&format!("log.{channel}"), key, vec![7; 8 << 10])
+                .await;
         }
     }
     let mut client = gateway.client("ann").await;
@@ -263,13 +246,9 @@ async fn stage() -> (std::sync::Arc<FaultyBus>, Gateway) {
 async fn who_comes_together_shares_one_read_and_misses_nothing_meanwhile() {
     let (bus, gateway) = stage().await;
     for number in 0..10 {
-        put(
-            &gateway,
-            "log.1",
-            &(number % 4).to_string(),
-            number.to_string(),
-        )
-        .await;
+        gateway
+            .put("log.1", &(number % 4).to_string(), number.to_string())
+            .await;
     }
     bus.hold_reads();
     let mut clients = Vec::new();
@@ -280,12 +259,12 @@ async fn who_comes_together_shares_one_read_and_misses_nothing_meanwhile() {
         client.send(testkit::ping(7)).await;
         client.pong().await;
         clients.push(client);
-        put(&gateway, "log.1", "live", user.to_string()).await;
+        gateway.put("log.1", "live", user.to_string()).await;
     }
     bus.held_reads(1).await;
     assert_eq!(bus.holding(), 1);
     bus.release_reads();
-    let last = put(&gateway, "log.1", "live", "last").await;
+    let last = gateway.put("log.1", "live", "last").await;
     for client in &mut clients {
         let subscribed = client.subscribed().await;
         assert_eq!(subscribed.verdict(), Verdict::Fresh);
@@ -314,20 +293,16 @@ async fn a_state_of_many_pages_is_whole_while_the_channel_flows() {
     let gateway = Gateway::start(|_| {}).await;
     let mut last = 0;
     for number in 0..2_000_u32 {
-        last = put(
-            &gateway,
-            "log.1",
-            &(number % 700).to_string(),
-            number.to_string(),
-        )
-        .await;
+        last = gateway
+            .put("log.1", &(number % 700).to_string(), number.to_string())
+            .await;
     }
     let mut clients = Vec::new();
     for user in 0..20 {
         let mut client = gateway.client(&format!("user-{user}")).await;
         client.send(latest(1, "log.1", None)).await;
         for number in 0..20 {
-            last = put(&gateway, "log.1", "live", number.to_string()).await;
+            last = gateway.put("log.1", "live", number.to_string()).await;
         }
         clients.push(client);
     }
@@ -347,7 +322,7 @@ async fn a_state_of_many_pages_is_whole_while_the_channel_flows() {
 #[tokio::test]
 async fn who_leaves_while_the_log_is_read_gets_nothing() {
     let (bus, gateway) = stage().await;
-    put(&gateway, "log.1", "a", "1").await;
+    gateway.put("log.1", "a", "1").await;
     bus.hold_reads();
     let mut gone = gateway.client("ann").await;
     gone.send(latest(1, "log.1", None)).await;
@@ -361,7 +336,7 @@ async fn who_leaves_while_the_log_is_read_gets_nothing() {
     assert_eq!(next.subscribed().await.verdict(), Verdict::Fresh);
     assert_eq!(pair(&next.publication().await), ("a", &b"1"[..]));
     assert_eq!(next.unsubscribed().await.id, 2);
-    put(&gateway, "log.1", "a", "2").await;
+    gateway.put("log.1", "a", "2").await;
     next.subscribe(3, "room.1").await;
     gateway.finish().await;
 }
@@ -369,7 +344,7 @@ async fn who_leaves_while_the_log_is_read_gets_nothing() {
 #[tokio::test]
 async fn a_log_that_can_not_be_read_refuses_the_subscription() {
     let (bus, gateway) = stage().await;
-    put(&gateway, "log.1", "a", "1").await;
+    gateway.put("log.1", "a", "1").await;
     bus.hold_reads();
     let mut client = gateway.client("ann").await;
     client.send(latest(1, "log.1", None)).await;

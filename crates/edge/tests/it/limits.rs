@@ -1,5 +1,6 @@
 //! Slow consumers: memory stays bounded, and what is not delivered is told.
 
+use edge::EdgeConfig;
 use hub::OutboxLimits;
 use testkit::{RawClient, ping};
 use wire::client::{Gap, GapCause, server_event::Event};
@@ -9,8 +10,9 @@ use crate::gateway::Gateway;
 /// Larger than what the kernel takes for a connection that is not read.
 const PUBLICATIONS: u64 = 3_000;
 
-async fn tight() -> Gateway {
+pub(crate) async fn tight(change: impl FnOnce(&mut EdgeConfig)) -> Gateway {
     Gateway::start(|config| {
+        change(config);
         config.send_buffer_bytes = 4_096;
         config.outbox = OutboxLimits {
             bytes: 32 << 10,
@@ -22,7 +24,7 @@ async fn tight() -> Gateway {
 }
 
 /// A client that takes little before it must read.
-async fn slow(gateway: &Gateway) -> RawClient {
+pub(crate) async fn slow(gateway: &Gateway) -> RawClient {
     let mut client = gateway.dial().receive_buffer(4_096).connect().await;
     client.hello(&gateway.tokens.token("slow")).await;
     client
@@ -39,7 +41,7 @@ async fn flood(gateway: &Gateway, channel: &str, fast: &mut RawClient) {
 
 #[tokio::test]
 async fn a_slow_consumer_is_told_exactly_what_it_missed_and_the_chain_goes_on() {
-    let gateway = tight().await;
+    let gateway = tight(|_| {}).await;
     let (mut slow, mut fast) = (slow(&gateway).await, gateway.client("fast").await);
     let mut at = slow
         .subscribe(1, "log.1")
@@ -85,7 +87,7 @@ async fn a_slow_consumer_is_told_exactly_what_it_missed_and_the_chain_goes_on() 
 
 #[tokio::test]
 async fn a_slow_consumer_of_a_strict_channel_is_disconnected_and_others_are_not() {
-    let gateway = tight().await;
+    let gateway = tight(|_| {}).await;
     let (mut slow, mut fast) = (slow(&gateway).await, gateway.client("fast").await);
     slow.subscribe(1, "strict.1").await;
     fast.subscribe(1, "strict.1").await;
@@ -98,7 +100,7 @@ async fn a_slow_consumer_of_a_strict_channel_is_disconnected_and_others_are_not(
 
 #[tokio::test]
 async fn answers_come_through_a_flood_that_drops_publications() {
-    let gateway = tight().await;
+    let gateway = tight(|_| {}).await;
     let (mut slow, mut fast) = (slow(&gateway).await, gateway.client("fast").await);
     slow.subscribe(1, "room.1").await;
     fast.subscribe(1, "room.1").await;
@@ -124,7 +126,7 @@ async fn answers_come_through_a_flood_that_drops_publications() {
 
 #[tokio::test]
 async fn who_asks_and_never_reads_is_disconnected() {
-    let gateway = tight().await;
+    let gateway = tight(|_| {}).await;
     let mut client = slow(&gateway).await;
     let batch: Vec<_> = (0..1_000).map(ping).collect();
     // Until the gateway takes no more: it answers nothing it can't queue.

@@ -1,6 +1,7 @@
 //! A whole gateway on the in-memory bus, and clients that behave or don't.
 
 mod admission;
+mod classes;
 mod commands;
 mod delivery;
 mod draining;

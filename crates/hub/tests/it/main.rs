@@ -1,6 +1,7 @@
 //! The hub as the edge uses it: what goes in, and what each connection reads.
 
 mod behaviour;
+mod classes;
 mod model;
 mod overflow;
 mod simulation;

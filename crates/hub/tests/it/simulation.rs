@@ -94,6 +94,7 @@ impl Simulation {
             page_publications: rng.usize(1..8),
             page_bytes: rng.usize(1..2_000),
             total_bytes: rng.usize(0..8_000),
+            ..BacklogLimits::DEFAULT
         };
         let aliases = 0..POLICIES.len() as u32;
         let mut simulation = Self {

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use hub::{DeliveryPolicy, EncodedPublication, Hub, MemberId, OutboxLimits, Overflow, Source};
+use hub::{
+    Class, DeliveryPolicy, EncodedPublication, Hub, MemberId, OutboxLimits, Overflow, Source,
+};
 use prost::Message;
 use wire::{
     Channel, Subprotocol,
@@ -12,12 +14,15 @@ use wire::{
 };
 
 pub(crate) const DROP_OLDEST: DeliveryPolicy = DeliveryPolicy {
+    class: Class::All,
     overflow: Overflow::DropOldest,
 };
 pub(crate) const DISCONNECT: DeliveryPolicy = DeliveryPolicy {
+    class: Class::All,
     overflow: Overflow::Disconnect,
 };
 pub(crate) const CATCH_UP: DeliveryPolicy = DeliveryPolicy {
+    class: Class::All,
     overflow: Overflow::CatchUp,
 };
 pub(crate) const ROOMY: OutboxLimits = OutboxLimits {
@@ -37,6 +42,16 @@ pub(crate) fn source(alias: u32, policy: DeliveryPolicy) -> Source {
         place: None,
         torn: false,
     }
+}
+
+/// A publication of a channel without a log, with a key and a number.
+pub(crate) fn keyed(alias: u32, key: &str, number: u64) -> Arc<EncodedPublication> {
+    Arc::new(EncodedPublication::new(&Publication {
+        alias,
+        key: key.to_owned(),
+        payload: number.to_string().into(),
+        ..Publication::default()
+    }))
 }
 
 /// The publication at `offset`, the one before it being at `offset - 1`.

@@ -16,6 +16,19 @@ use crate::{
     reply,
 };
 
+/// How a subscription begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entered {
+    /// What became of the position asked for.
+    pub verdict: Verdict,
+    /// Where the chain continues from; absent: the channel keeps no log.
+    pub position: Option<Position>,
+    /// The channel's number.
+    pub alias: u32,
+    /// Publications may be replaced by newer ones of the same key.
+    pub conflates: bool,
+}
+
 // === impl Established ===
 
 impl Established {
@@ -29,20 +42,25 @@ impl Established {
         &mut self,
         id: u32,
         channel: &Channel,
-        verdict: Verdict,
-        position: Option<Position>,
-        alias: u32,
+        entered: Entered,
         actions: &mut Actions,
     ) {
         if !self.end_subscribing(id, channel) {
             return;
         }
+        let Entered {
+            verdict,
+            position,
+            alias,
+            conflates,
+        } = entered;
         let subscribed = Subscribed {
             id,
             channel: channel.to_string(),
             verdict: verdict.into(),
             position,
             alias,
+            conflates,
         };
         actions.push(Action::Send(reply::event(Event::Subscribed(subscribed))));
         if let Some(id) = self.waiting.end_subscribe(id, channel) {
@@ -102,6 +120,21 @@ impl Established {
     pub fn unsubscribe_failed(&mut self, id: u32, code: ErrorCode, actions: &mut Actions) {
         if self.in_flight.end(id, Operation::Unsubscribe) {
             refuse(id, code, actions);
+        }
+    }
+
+    /// Answers [`Action::SetSubscription`].
+    pub fn subscription_set(
+        &mut self,
+        id: u32,
+        outcome: Result<(), ErrorCode>,
+        actions: &mut Actions,
+    ) {
+        if self.in_flight.end(id, Operation::SetSubscription) {
+            match outcome {
+                Ok(()) => actions.push(Action::Send(reply::accepted(id, Offset::NONE))),
+                Err(code) => refuse(id, code, actions),
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use wire::{
 };
 
 use super::{
-    Established, Stage,
+    Entered, Established, Stage,
     testing::{Bench, cancel, channel, hello, publish, request, subscribe, unsubscribe},
 };
 use crate::{action::Action, introduction::Introduction, reply};
@@ -73,8 +73,18 @@ fn subscribed(id: u32, name: &str) -> Action {
         verdict,
         position,
         alias: 9,
+        conflates: false,
     };
     Action::Send(reply::event(server_event::Event::Subscribed(subscribed)))
+}
+
+fn entered(verdict: Verdict, alias: u32) -> Entered {
+    Entered {
+        verdict,
+        position: None,
+        alias,
+        conflates: false,
+    }
 }
 
 // === impl Bench ===
@@ -86,7 +96,7 @@ impl Bench {
 
     fn subscribed(&mut self, id: u32, name: &str) -> Vec<Action> {
         self.answer(|session, actions| {
-            session.subscribed(id, &channel(name), Verdict::Fresh, None, 9, actions);
+            session.subscribed(id, &channel(name), entered(Verdict::Fresh, 9), actions);
         })
     }
 
@@ -217,10 +227,6 @@ fn events_not_served_get_unimplemented_with_their_id() {
             id: 8,
             ..Presence::default()
         }),
-        Event::SetSubscription(SetSubscription {
-            id: 8,
-            ..SetSubscription::default()
-        }),
     ];
     for event in events {
         assert_eq!(bench.handle(event), [error(8, ErrorCode::Unimplemented)]);
@@ -259,4 +265,31 @@ fn a_window_without_limit_is_never_full() {
         assert_eq!(bench.handle(request(id, "echo")), [forwarded(id)]);
     }
     assert!(!bench.session.is_full());
+}
+
+#[test]
+fn what_a_subscription_gets_can_be_changed() {
+    let mut bench = Bench::new();
+    let set = |id, name: &str| {
+        Event::SetSubscription(SetSubscription {
+            id,
+            channel: name.to_owned(),
+            options: None,
+        })
+    };
+    let expected = Action::SetSubscription {
+        id: 4,
+        channel: channel("open.a"),
+        options: None,
+    };
+    assert_eq!(bench.handle(set(4, "open.a")), [expected]);
+    assert_eq!(
+        bench.handle(set(5, "no channel")),
+        [error(5, ErrorCode::InvalidChannel)]
+    );
+    let answers = bench.answer(|session, actions| {
+        session.subscription_set(4, Err(ErrorCode::NotSubscribed), actions);
+        session.subscription_set(4, Ok(()), actions);
+    });
+    assert_eq!(answers, [error(4, ErrorCode::NotSubscribed)]);
 }

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use session::{Action, Actions, Established, Grants, Greeting, SessionConfig};
+use session::{Action, Actions, Entered, Established, Grants, Greeting, SessionConfig};
 use wire::{
     Channel, GatewayId, Offset,
     client::{
@@ -15,6 +15,13 @@ use wire::{
 
 /// Operations in flight at once.
 pub(crate) const WINDOW: usize = 4;
+
+const FRESH: Entered = Entered {
+    verdict: Verdict::Fresh,
+    position: None,
+    alias: 1,
+    conflates: false,
+};
 
 /// Grants everything but channels and routes called `shut`.
 struct ButShut;
@@ -114,7 +121,7 @@ impl Owner {
             }
             Action::Subscribe { id, channel, .. } => {
                 if self.live.insert(channel.clone()) {
-                    session.subscribed(id, &channel, Verdict::Fresh, None, 1, actions);
+                    session.subscribed(id, &channel, FRESH, actions);
                 } else {
                     session.subscribe_failed(id, &channel, ErrorCode::AlreadySubscribed, actions);
                 }
@@ -137,7 +144,7 @@ impl Owner {
         let (session, actions) = (&mut self.session, &mut self.actions);
         session.replied(id, Ok(Bytes::new()), actions);
         session.published(id, Ok(Offset(1)), actions);
-        session.subscribed(id, &channel, Verdict::Fresh, None, 1, actions);
+        session.subscribed(id, &channel, FRESH, actions);
         session.subscribe_failed(id, &channel, ErrorCode::Unavailable, actions);
         session.unsubscribed(id, &channel, 1, actions);
         session.unsubscribe_failed(id, ErrorCode::NotSubscribed, actions);

@@ -9,13 +9,13 @@ use edge::{
     BreakerPolicy, DrainPlan, EdgeConfig, FanoutMode, NamespacePolicy, Policies, RoutePolicy,
     SessionLimits, UserLimit, WhenFull,
 };
-use hub::{DeliveryPolicy, OutboxLimits};
+use hub::{Class, DeliveryPolicy, OutboxLimits, Rate};
 use wills::KeeperConfig;
 use wire::{GatewayId, Subprotocol, websocket::ReaderLimits};
 
 use super::{
-    Access, BreakerConfig, Config, Fanout, LogFormat, NamespaceConfig, Overflow, Redelivery,
-    RouteConfig, UserOverflow,
+    Access, BreakerConfig, Config, Delivery, Fanout, LogFormat, NamespaceConfig, Overflow,
+    Redelivery, RouteConfig, UserOverflow,
 };
 
 /// How long gateways stay in channels that nobody listens to any more: clients
@@ -217,12 +217,19 @@ impl NamespaceConfig {
         let overflow = match self.overflow {
             Overflow::DropOldest => hub::Overflow::DropOldest,
             Overflow::CatchUp => hub::Overflow::CatchUp,
+            Overflow::Conflate => hub::Overflow::Conflate,
             Overflow::Disconnect => hub::Overflow::Disconnect,
+        };
+        let rate = self.max_per_second.and_then(Rate::new);
+        let class = match self.delivery {
+            Delivery::All => Class::All,
+            Delivery::Latest => Class::Latest,
+            Delivery::Sampled => Class::Sampled(rate.unwrap_or(Rate::MAX)),
         };
         NamespacePolicy {
             publish: self.publish.into(),
             subscribe: self.subscribe.into(),
-            delivery: DeliveryPolicy { overflow },
+            delivery: DeliveryPolicy { class, overflow },
             fanout: self.fanout.into(),
         }
     }

@@ -6,7 +6,7 @@ use bus::Subject;
 use wire::{Channel, GatewayId, MAX_CHANNEL_BYTES};
 
 use super::{
-    AdmissionConfig, Config, ConfigError, GatewayConfig, NamespaceConfig, Overflow, RouteConfig,
+    AdmissionConfig, Config, ConfigError, Delivery, GatewayConfig, NamespaceConfig, Overflow, RouteConfig,
 };
 
 /// Checks what the types leave open.
@@ -116,6 +116,21 @@ fn namespace(entry: &NamespaceConfig, names: &mut HashSet<String>) -> Result<(),
     // Names of streams are in capitals: two of these would share one log.
     if !names.insert(entry.name.to_ascii_lowercase()) {
         return nonsense(&key, "is there twice, or in other letter case");
+    }
+    match (entry.delivery, entry.max_per_second) {
+        (Delivery::Sampled, None | Some(0) | Some(1001..)) => {
+            return nonsense(
+                &format!("{key}.max_per_second"),
+                "sampled needs a rate of 1 to 1000",
+            );
+        }
+        (Delivery::All | Delivery::Latest, Some(_)) => {
+            return nonsense(
+                &format!("{key}.max_per_second"),
+                "is for delivery = \"sampled\" alone",
+            );
+        }
+        _ => {}
     }
     match entry.history {
         Some(history) if history.messages == 0 || history.age.is_zero() => nonsense(

@@ -259,6 +259,9 @@ pub enum GapCause {
     GatewayOverloaded = 2,
     /// The bus lost publications and the log does not hold them any more.
     Bus = 3,
+    /// The subscription gets samples: the namespace gives no more, or the client
+    /// asked for no more.
+    Sampled = 4,
 }
 impl GapCause {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -271,6 +274,7 @@ impl GapCause {
             Self::SlowConnection => "GAP_CAUSE_SLOW_CONNECTION",
             Self::GatewayOverloaded => "GAP_CAUSE_GATEWAY_OVERLOADED",
             Self::Bus => "GAP_CAUSE_BUS",
+            Self::Sampled => "GAP_CAUSE_SAMPLED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -280,6 +284,7 @@ impl GapCause {
             "GAP_CAUSE_SLOW_CONNECTION" => Some(Self::SlowConnection),
             "GAP_CAUSE_GATEWAY_OVERLOADED" => Some(Self::GatewayOverloaded),
             "GAP_CAUSE_BUS" => Some(Self::Bus),
+            "GAP_CAUSE_SAMPLED" => Some(Self::Sampled),
             _ => None,
         }
     }
@@ -418,7 +423,8 @@ impl ::prost::Name for Subscribe {
 /// What a subscriber may ask for; never more than the namespace gives.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SubscribeOptions {
-    /// At most so many publications per second and key; zero: all of them.
+    /// At most so many publications per second and key, the newest ones; zero: all
+    /// of them. The others are counted as conflated.
     #[prost(uint32, tag = "1")]
     pub max_per_second: u32,
     /// Deliver the latest publication of each key (of those without a key the newest
@@ -428,6 +434,10 @@ pub struct SubscribeOptions {
     /// 10000 keys, the verdict is VERDICT_LOST and nothing of it comes.
     #[prost(bool, tag = "2")]
     pub latest: bool,
+    /// Only the newest publication of each key while the client is slow, and of
+    /// those without a key the newest one; the others are counted as conflated.
+    #[prost(bool, tag = "3")]
+    pub conflate: bool,
 }
 impl ::prost::Name for SubscribeOptions {
     const NAME: &'static str = "SubscribeOptions";
@@ -840,6 +850,11 @@ pub struct Subscribed {
     /// Stands for the channel's name in publications on this connection.
     #[prost(uint32, tag = "5")]
     pub alias: u32,
+    /// Publications may be replaced by newer ones of the same key: by policy of the
+    /// namespace, or as the client asked for. Offsets grow, but previous may name a
+    /// publication that was replaced.
+    #[prost(bool, tag = "6")]
+    pub conflates: bool,
 }
 impl ::prost::Name for Subscribed {
     const NAME: &'static str = "Subscribed";
@@ -1086,7 +1101,8 @@ pub struct Gap {
     /// Publications replaced by newer ones of the same key.
     #[prost(uint64, tag = "3")]
     pub conflated: u64,
-    /// First and last offset withheld; zero: the channel keeps no log.
+    /// First and last offset withheld; zero: the channel keeps no log, or what was
+    /// conflated lies among what came.
     #[prost(uint64, tag = "4")]
     pub from: u64,
     #[prost(uint64, tag = "5")]

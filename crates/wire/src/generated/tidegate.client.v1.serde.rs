@@ -1906,6 +1906,7 @@ impl serde::Serialize for GapCause {
             Self::SlowConnection => "GAP_CAUSE_SLOW_CONNECTION",
             Self::GatewayOverloaded => "GAP_CAUSE_GATEWAY_OVERLOADED",
             Self::Bus => "GAP_CAUSE_BUS",
+            Self::Sampled => "GAP_CAUSE_SAMPLED",
         };
         serializer.serialize_str(variant)
     }
@@ -1921,6 +1922,7 @@ impl<'de> serde::Deserialize<'de> for GapCause {
             "GAP_CAUSE_SLOW_CONNECTION",
             "GAP_CAUSE_GATEWAY_OVERLOADED",
             "GAP_CAUSE_BUS",
+            "GAP_CAUSE_SAMPLED",
         ];
 
         struct GeneratedVisitor;
@@ -1965,6 +1967,7 @@ impl<'de> serde::Deserialize<'de> for GapCause {
                     "GAP_CAUSE_SLOW_CONNECTION" => Ok(GapCause::SlowConnection),
                     "GAP_CAUSE_GATEWAY_OVERLOADED" => Ok(GapCause::GatewayOverloaded),
                     "GAP_CAUSE_BUS" => Ok(GapCause::Bus),
+                    "GAP_CAUSE_SAMPLED" => Ok(GapCause::Sampled),
                     _ => Err(serde::de::Error::unknown_variant(value, FIELDS)),
                 }
             }
@@ -5367,12 +5370,18 @@ impl serde::Serialize for SubscribeOptions {
         if self.latest {
             len += 1;
         }
+        if self.conflate {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.SubscribeOptions", len)?;
         if self.max_per_second != 0 {
             struct_ser.serialize_field("maxPerSecond", &self.max_per_second)?;
         }
         if self.latest {
             struct_ser.serialize_field("latest", &self.latest)?;
+        }
+        if self.conflate {
+            struct_ser.serialize_field("conflate", &self.conflate)?;
         }
         struct_ser.end()
     }
@@ -5387,12 +5396,14 @@ impl<'de> serde::Deserialize<'de> for SubscribeOptions {
             "max_per_second",
             "maxPerSecond",
             "latest",
+            "conflate",
         ];
 
         #[allow(clippy::enum_variant_names)]
         enum GeneratedField {
             MaxPerSecond,
             Latest,
+            Conflate,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -5416,6 +5427,7 @@ impl<'de> serde::Deserialize<'de> for SubscribeOptions {
                         match value {
                             "maxPerSecond" | "max_per_second" => Ok(GeneratedField::MaxPerSecond),
                             "latest" => Ok(GeneratedField::Latest),
+                            "conflate" => Ok(GeneratedField::Conflate),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -5437,6 +5449,7 @@ impl<'de> serde::Deserialize<'de> for SubscribeOptions {
             {
                 let mut max_per_second__ = None;
                 let mut latest__ = None;
+                let mut conflate__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::MaxPerSecond => {
@@ -5453,11 +5466,18 @@ impl<'de> serde::Deserialize<'de> for SubscribeOptions {
                             }
                             latest__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::Conflate => {
+                            if conflate__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("conflate"));
+                            }
+                            conflate__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(SubscribeOptions {
                     max_per_second: max_per_second__.unwrap_or_default(),
                     latest: latest__.unwrap_or_default(),
+                    conflate: conflate__.unwrap_or_default(),
                 })
             }
         }
@@ -5487,6 +5507,9 @@ impl serde::Serialize for Subscribed {
         if self.alias != 0 {
             len += 1;
         }
+        if self.conflates {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.Subscribed", len)?;
         if self.id != 0 {
             struct_ser.serialize_field("id", &self.id)?;
@@ -5505,6 +5528,9 @@ impl serde::Serialize for Subscribed {
         if self.alias != 0 {
             struct_ser.serialize_field("alias", &self.alias)?;
         }
+        if self.conflates {
+            struct_ser.serialize_field("conflates", &self.conflates)?;
+        }
         struct_ser.end()
     }
 }
@@ -5520,6 +5546,7 @@ impl<'de> serde::Deserialize<'de> for Subscribed {
             "verdict",
             "position",
             "alias",
+            "conflates",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -5529,6 +5556,7 @@ impl<'de> serde::Deserialize<'de> for Subscribed {
             Verdict,
             Position,
             Alias,
+            Conflates,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -5555,6 +5583,7 @@ impl<'de> serde::Deserialize<'de> for Subscribed {
                             "verdict" => Ok(GeneratedField::Verdict),
                             "position" => Ok(GeneratedField::Position),
                             "alias" => Ok(GeneratedField::Alias),
+                            "conflates" => Ok(GeneratedField::Conflates),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -5579,6 +5608,7 @@ impl<'de> serde::Deserialize<'de> for Subscribed {
                 let mut verdict__ = None;
                 let mut position__ = None;
                 let mut alias__ = None;
+                let mut conflates__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Id => {
@@ -5615,6 +5645,12 @@ impl<'de> serde::Deserialize<'de> for Subscribed {
                                 Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
                             ;
                         }
+                        GeneratedField::Conflates => {
+                            if conflates__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("conflates"));
+                            }
+                            conflates__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(Subscribed {
@@ -5623,6 +5659,7 @@ impl<'de> serde::Deserialize<'de> for Subscribed {
                     verdict: verdict__.unwrap_or_default(),
                     position: position__,
                     alias: alias__.unwrap_or_default(),
+                    conflates: conflates__.unwrap_or_default(),
                 })
             }
         }

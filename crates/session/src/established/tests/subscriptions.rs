@@ -12,6 +12,7 @@ fn a_subscribe_is_passed_on_with_position_and_options() {
     let options = SubscribeOptions {
         max_per_second: 3,
         latest: true,
+        conflate: true,
     };
     let asked = Subscribe {
         id: 1,
@@ -31,9 +32,11 @@ fn a_subscribe_is_passed_on_with_position_and_options() {
         session.subscribed(
             1,
             &channel("open.a"),
-            Verdict::Recovered,
-            Some(position.clone()),
-            4,
+            Entered {
+                position: Some(position.clone()),
+                conflates: true,
+                ..entered(Verdict::Recovered, 4)
+            },
             actions,
         );
     });
@@ -44,6 +47,7 @@ fn a_subscribe_is_passed_on_with_position_and_options() {
         verdict,
         position: Some(position),
         alias: 4,
+        conflates: true,
     };
     assert_eq!(
         actions,
