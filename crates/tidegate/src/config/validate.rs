@@ -6,7 +6,8 @@ use bus::Subject;
 use wire::{Channel, GatewayId, MAX_CHANNEL_BYTES};
 
 use super::{
-    AdmissionConfig, Config, ConfigError, Delivery, GatewayConfig, NamespaceConfig, Overflow, RouteConfig,
+    AdmissionConfig, Config, ConfigError, Delivery, GatewayConfig, NamespaceConfig, Overflow,
+    RouteConfig,
 };
 
 /// Checks what the types leave open.

@@ -31,6 +31,8 @@ pub(super) struct Known {
     pub(super) loss: Option<LostSession>,
     /// Connections that have ended, whatever the registry says.
     pub(super) closed: Vec<String>,
+    /// When its session was last looked for, and was not there.
+    pub(super) absent_at: Option<Instant>,
     /// Since when it is being fired, as the table says at this revision.
     pub(super) claim: Option<(Revision, Instant)>,
 }
@@ -42,6 +44,8 @@ pub(super) enum Next {
     Forget,
     /// Look again after so long.
     Again(Duration),
+    /// Its session is not there: look again after so long.
+    Absent(Duration),
     /// Somebody fires it, as the table says at this revision: look again after so
     /// long, whether he still does.
     Claimed(Revision, Duration),
@@ -129,6 +133,14 @@ impl Agenda {
             }
             Next::Again(wait) if watch.news => wait.min(LOOK_AFTER),
             Next::Again(wait) => wait,
+            Next::Absent(wait) => {
+                watch.known.absent_at = Some(now);
+                if watch.news {
+                    wait.min(LOOK_AFTER)
+                } else {
+                    wait
+                }
+            }
             Next::Claimed(revision, wait) => {
                 if watch.known.claim.is_none_or(|(seen, _)| seen != revision) {
                     watch.known.claim = Some((revision, now));

@@ -21,6 +21,10 @@ use crate::{event::Step, will::Kept};
 /// worker may take, and so much.
 const CLAIM_MARGIN: Duration = Duration::from_secs(10);
 
+/// So long before a will is due its session is looked for a last time before that,
+/// or for an eighth of the grace.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+
 /// Ends after which the client is on its way elsewhere, because we said so.
 const SENT_AWAY: [CloseCause; 3] = [
     CloseCause::Draining,
@@ -81,16 +85,24 @@ impl Keeper {
         let loss = self.loss(&kept, known);
         let due_ms = self.due_ms(&kept, &loss);
         let now_ms = self.clock.now_ms();
+        let step = (kept.grace() / 8).min(LAST_LOOK);
         if now_ms < due_ms {
             if kept.lost() != Some(&loss) {
                 self.note(kept, loss).await?;
             }
             let rest = Duration::from_millis(due_ms.abs_diff(now_ms));
-            return Ok(Next::Again(rest + jitter(JITTER)));
+            let wait = if rest > step { rest - step } else { rest };
+            return Ok(Next::Absent(wait + jitter(JITTER)));
+        }
+        // It may have returned since, and be on its way to another gateway now:
+        // what was written down then says nothing of that.
+        let was_absent = |at: Instant| at.elapsed() <= 2 * step + RETRY + JITTER;
+        if !known.absent_at.is_some_and(was_absent) {
+            return Ok(Next::Absent(step));
         }
         match self.witnesses.see(kept.session).await? {
             Sight::Absent => Ok(self.fire(kept, loss).await),
-            Sight::Unsure => Ok(Next::Again(RETRY)),
+            Sight::Unsure => Ok(Next::Absent(RETRY)),
             // The registry is behind: its next connection's end will be heard.
             Sight::Present => self.found(kept).await,
         }

@@ -94,6 +94,27 @@ async fn the_grace_counts_anew_for_a_session_that_is_lost_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_grace_counts_anew_for_a_session_that_was_back_unheard() {
+    let (stage, orders) = with_worker().await;
+    stage.keeper();
+    stage.connect(1, 1);
+    let mut new = will(1);
+    new.grace = Duration::from_secs(60);
+    stage.armory.arm(new).await.expect("armed");
+    sleep(Duration::from_secs(20)).await;
+    stage.close(1, 1, "connection_lost");
+    sleep(Duration::from_secs(30)).await;
+    stage.connect(1, 2);
+    sleep(Duration::from_secs(29)).await;
+    // Its gateway dies a second before the will would have been due.
+    stage.forget_session(1).await;
+    sleep(Duration::from_secs(50)).await;
+    assert_eq!(orders.of(1), 0);
+    assert!(stage.told(1).contains(&Returned));
+    stage.until("it is fired", || orders.of(1) == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn our_own_drains_give_clients_time_to_come_back() {
     let (stage, orders) = with_worker().await;
     stage.keeper();

@@ -166,6 +166,13 @@ impl Stage {
         }
     }
 
+    /// Loses a session without a word, as a gateway that dies.
+    pub(crate) async fn forget_session(&self, session: u32) {
+        let name = SessionId(session.into()).to_string();
+        self.held.0.lock().remove(&name);
+        self.forget_connections().await;
+    }
+
     /// What was told of the session's wills, without repetitions.
     pub(crate) fn told(&self, session: u32) -> Vec<WillEventKind> {
         let events = self.events_of(session);
