@@ -5,7 +5,8 @@
 /// missing. A publisher that has been quiet may go on as another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// Random; zero: unknown.
+    /// Random; zero: unknown. The upper half stands for the process, which has one
+    /// clock.
     pub publisher: u64,
     /// Its number.
     pub sequence: u64,
@@ -19,6 +20,11 @@ impl Origin {
         publisher: 0,
         sequence: 0,
     };
+
+    /// The process that published.
+    pub fn process(self) -> u32 {
+        (self.publisher >> 32) as u32
+    }
 
     /// The one behind it.
     pub(crate) fn next(self) -> Self {

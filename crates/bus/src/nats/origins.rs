@@ -43,6 +43,8 @@ pub(super) struct Origins {
     parts: [Mutex<HashMap<Subject, Course>>; PARTS],
     hasher: RandomState,
     sweeps: AtomicU32,
+    /// Of every identity the upper half.
+    process: u32,
 }
 
 /// A subject that messages were published to.
@@ -62,6 +64,7 @@ impl Origins {
             parts: array::from_fn(|_| Mutex::default()),
             hasher: RandomState::default(),
             sweeps: AtomicU32::new(0),
+            process: fastrand::u32(1..),
         }
     }
 
@@ -74,7 +77,7 @@ impl Origins {
                 drop(part);
                 return offer(Origin::UNKNOWN).tell();
             }
-            part.insert(subject.clone(), Course::new());
+            part.insert(subject.clone(), Course::new(self.process));
         }
         let course = part
             .get_mut(subject)
@@ -116,8 +119,8 @@ impl Origins {
 // === impl Course ===
 
 impl Course {
-    fn new() -> Self {
-        let publisher = fastrand::u64(1..);
+    fn new(process: u32) -> Self {
+        let publisher = u64::from(process) << 32 | u64::from(fastrand::u32(..));
         let last = Origin {
             publisher,
             sequence: 0,

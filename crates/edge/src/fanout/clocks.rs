@@ -1,7 +1,7 @@
 //! What the clocks of publishers are worth here.
 //!
 //! A message that takes long can only be told from a clock that differs by what
-//! others of the same publisher took: the quickest one lately counts as having
+//! others of the same process took: the quickest one lately counts as having
 //! taken no time.
 
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use foldhash::{HashMap, HashMapExt};
 use parking_lot::Mutex;
 
-/// Publishers that are followed: processes, not clients. Of more, those that were
+/// Processes that are followed. Of more, those that were
 /// not heard lately are forgotten, and then nothing is known of new ones.
-const MAX_PUBLISHERS: usize = 1024;
+const MAX_PROCESSES: usize = 1024;
 
 /// For how long the quickest message counts, once or twice: clocks drift, and are
 /// set.
@@ -22,10 +22,10 @@ const WINDOW_US: i64 = 30_000_000;
 pub(super) struct Clocks {
     began: Instant,
     // A lock: held for a look-up. The bus delivers by one thread, or a few.
-    lags: Mutex<HashMap<u64, Lag>>,
+    lags: Mutex<HashMap<u32, Lag>>,
 }
 
-/// Least difference between our clock and the publisher's, when a message came.
+/// Least difference between our clock and the process's, when a message came.
 #[derive(Clone, Copy, Debug)]
 struct Lag {
     since_us: i64,
@@ -45,25 +45,25 @@ impl Clocks {
     }
 
     /// Takes note that what was published at `at_us` has come.
-    pub(super) fn hear(&self, publisher: u64, at_us: i64, now: Instant) {
+    pub(super) fn hear(&self, process: u32, at_us: i64, now: Instant) {
         let now_us = micros(now.saturating_duration_since(self.began));
         let lag_us = now_us.saturating_sub(at_us);
         let mut lags = self.lags.lock();
-        if let Some(lag) = lags.get_mut(&publisher) {
+        if let Some(lag) = lags.get_mut(&process) {
             return lag.hear(lag_us, now_us);
         }
-        if lags.len() >= MAX_PUBLISHERS {
+        if lags.len() >= MAX_PROCESSES {
             lags.retain(|_, lag| now_us - lag.since_us < 2 * WINDOW_US);
         }
-        if lags.len() < MAX_PUBLISHERS {
-            lags.insert(publisher, Lag::new(lag_us, now_us));
+        if lags.len() < MAX_PROCESSES {
+            lags.insert(process, Lag::new(lag_us, now_us));
         }
     }
 
-    /// A publisher's time in ours; `None`: nothing is known of its clock.
-    pub(super) fn translate(&self, publisher: u64, at_us: i64) -> Option<i64> {
+    /// A process's time in ours; `None`: nothing is known of its clock.
+    pub(super) fn translate(&self, process: u32, at_us: i64) -> Option<i64> {
         let lags = self.lags.lock();
-        let lag = lags.get(&publisher).filter(|_| at_us != 0)?;
+        let lag = lags.get(&process).filter(|_| at_us != 0)?;
         Some(at_us.saturating_add(lag.least_us.min(lag.before_us)))
     }
 }
@@ -129,9 +129,9 @@ mod tests {
             clocks.hear(1, at_us, began);
             clocks.translate(1, at_us);
         }
-        for publisher in 0..2 * MAX_PUBLISHERS as u64 {
-            clocks.hear(publisher, 1, began);
+        for process in 0..2 * MAX_PROCESSES as u32 {
+            clocks.hear(process, 1, began);
         }
-        assert_eq!(clocks.lags.lock().len(), MAX_PUBLISHERS);
+        assert_eq!(clocks.lags.lock().len(), MAX_PROCESSES);
     }
 }

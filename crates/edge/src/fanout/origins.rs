@@ -91,7 +91,7 @@ impl Origins {
         };
         let is_alone = self.last.len() == 1;
         if !is_alone || origin.sequence % SAMPLED == 1 {
-            clocks.hear(origin.publisher, at_us, now());
+            clocks.hear(origin.process(), at_us, now());
         }
         if !is_alone && self.is_overtaken(clocks) {
             return Standing::Overtaken(missing + 1);
@@ -104,7 +104,7 @@ impl Origins {
 
     /// Whether the one that was heard last is late behind another publisher's.
     fn is_overtaken(&self, clocks: &Clocks) -> bool {
-        let time_of = |heard: &Heard| clocks.translate(heard.origin.publisher, heard.at_us);
+        let time_of = |heard: &Heard| clocks.translate(heard.origin.process(), heard.at_us);
         let Some((last, others)) = self.last.split_last() else {
             return false;
         };
@@ -261,11 +261,11 @@ mod tests {
         let began = bench.now;
         // The second one's clock is an hour ahead, and that tells nothing.
         const HOUR_US: i64 = 3_600_000_000;
-        let mut pass = |publisher, sequence, at_ms: u64, takes_ms: u64| {
+        let mut pass = |publisher: u64, sequence: u64, at_ms: u64, takes_ms: u64| {
             let ahead = if publisher == 8 { HOUR_US } else { 0 };
             let at_us = 1_700_000_000_000_000 + ahead + 1000 * at_ms as i64;
             let origin = Origin {
-                publisher,
+                publisher: publisher << 32 | sequence / 8,
                 sequence,
             };
             bench.now = began + Duration::from_millis(at_ms + takes_ms);
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(pass(7, 3, 1000, 3100), Overtaken(1));
         assert_eq!(pass(7, 6, 1300, 2900), Overtaken(3));
         assert_eq!(pass(7, 7, 3950, 260), Next, "about as late as the other");
-        assert_eq!(pass(7, 8, 4300, 1), Next);
-        assert_eq!(pass(8, 3, 4310, 1), Next);
+        assert_eq!(pass(8, 3, 8000, 1), Next);
+        assert_eq!(pass(7, 8, 4300, 3800), Overtaken(1), "as another identity");
     }
 }
