@@ -265,7 +265,7 @@ mod tests {
             let ahead = if publisher == 8 { HOUR_US } else { 0 };
             let at_us = 1_700_000_000_000_000 + ahead + 1000 * at_ms as i64;
             let origin = Origin {
-                publisher: publisher << 32 | sequence / 8,
+                publisher: (publisher << 32) | (sequence / 8),
                 sequence,
             };
             bench.now = began + Duration::from_millis(at_ms + takes_ms);

@@ -3,17 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use bus::{Outgoing, Request, RequestContext, Subject};
-use hub::Class;
+use hub::{Class, Rate};
 use session::Action;
 use wire::{
     Channel,
-    client::{ErrorCode, Failure},
+    client::{ErrorCode, Failure, SubscribeOptions},
     failure,
 };
 
 use super::{
     Core, Mail,
-    channels::{Local, Waiting},
+    channels::{Latest, Local, Waiting},
     connection::{Connection, Phase},
     member,
     repeatable::Wanted,
@@ -21,6 +21,31 @@ use super::{
 use crate::{fanout::Join, trace};
 
 impl Core {
+    pub(super) fn subscribe(&mut self, slot: usize, connection: &mut Connection, action: Action) {
+        let Action::Subscribe {
+            id,
+            channel,
+            since,
+            options,
+        } = action
+        else {
+            return;
+        };
+        let options = options.unwrap_or_default();
+        let latest = match options.latest {
+            true => Latest::Wanted,
+            false => Latest::Unwanted,
+        };
+        let waiting = Waiting {
+            connection: connection.key(slot),
+            id,
+            since,
+            latest,
+            class: class_asked(&options),
+        };
+        self.listen(slot, connection, channel, waiting);
+    }
+
     /// Lets the connection in now, or when the channel flows.
     pub(super) fn listen(
         &mut self,
@@ -74,14 +99,20 @@ impl Core {
         &mut self,
         slot: usize,
         connection: &mut Connection,
-        id: u32,
-        channel: &Channel,
-        asked: Class,
+        action: Action,
     ) {
-        let policy = self.gateway.config.policies.of(channel);
+        let Action::SetSubscription {
+            id,
+            channel,
+            options,
+        } = action
+        else {
+            return;
+        };
+        let policy = self.gateway.config.policies.of(&channel);
         let given = policy.map_or(Class::All, |policy| policy.delivery.class);
-        let class = given.at_most(asked);
-        let outcome = self.hub.set_class(member(slot), channel, class);
+        let class = given.at_most(class_asked(&options.unwrap_or_default()));
+        let outcome = self.hub.set_class(member(slot), &channel, class);
         if let Phase::Established(session) = &mut connection.phase {
             let outcome = outcome.map_err(|_| ErrorCode::NotSubscribed);
             session.subscription_set(id, outcome, &mut self.actions);
@@ -222,5 +253,14 @@ impl Core {
         if let Some(&(_, token)) = request {
             self.gateway.bus.cancel(token);
         }
+    }
+}
+
+/// What of a channel these options ask for, at most.
+fn class_asked(options: &SubscribeOptions) -> Class {
+    match Rate::new(options.max_per_second) {
+        Some(rate) => Class::Sampled(rate),
+        None if options.conflate => Class::Latest,
+        None => Class::All,
     }
 }

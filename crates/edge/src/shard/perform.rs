@@ -3,16 +3,11 @@
 use std::time::SystemTime;
 
 use auth::TokenError;
-use hub::{Class, Rate};
 use session::{Action, Authenticated};
-use wire::{
-    CloseCause, Subprotocol,
-    client::{ClientEvent, SubscribeOptions},
-};
+use wire::{CloseCause, Subprotocol, client::ClientEvent};
 
 use super::{
     Core,
-    channels::{Latest, Waiting},
     connection::{Connection, Phase, slot_number},
     member,
 };
@@ -152,35 +147,9 @@ impl Core {
                     self.counters.ticket_refused("late");
                 }
             }
-            Action::Subscribe {
-                id,
-                channel,
-                since,
-                options,
-            } => {
-                let options = options.unwrap_or_default();
-                let latest = match options.latest {
-                    true => Latest::Wanted,
-                    false => Latest::Unwanted,
-                };
-                let waiting = Waiting {
-                    connection: connection.key(slot),
-                    id,
-                    since,
-                    latest,
-                    class: class_asked(&options),
-                };
-                self.listen(slot, connection, channel, waiting);
-            }
+            subscribe @ Action::Subscribe { .. } => self.subscribe(slot, connection, subscribe),
             Action::Unsubscribe { id, channel } => self.unsubscribe(slot, connection, id, &channel),
-            Action::SetSubscription {
-                id,
-                channel,
-                options,
-            } => {
-                let asked = class_asked(&options.unwrap_or_default());
-                self.set_subscription(slot, connection, id, &channel, asked);
-            }
+            set @ Action::SetSubscription { .. } => self.set_subscription(slot, connection, set),
             publish @ Action::Publish { .. } => self.publish(slot, connection, publish),
             request @ Action::Request { .. } => self.request(slot, connection, request),
             Action::CancelRequest { id } => self.cancel(connection, id),
@@ -213,14 +182,5 @@ impl Core {
         if self.degraded {
             self.hub.send(member(slot), &session::degraded(), None);
         }
-    }
-}
-
-/// What of a channel these options ask for, at most.
-fn class_asked(options: &SubscribeOptions) -> Class {
-    match Rate::new(options.max_per_second) {
-        Some(rate) => Class::Sampled(rate),
-        None if options.conflate => Class::Latest,
-        None => Class::All,
     }
 }
