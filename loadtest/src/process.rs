@@ -85,6 +85,8 @@ impl Server {
                 // All clients are one user, and come as fast as they can.
                 command.env("TIDEGATE_GATEWAY__ADMISSION__RATE", "0");
                 command.env("TIDEGATE_GATEWAY__ADMISSION__FLAPPING__FORGIVEN", "0");
+                command.env("TIDEGATE_GATEWAY__UPSTREAM__MESSAGES_PER_SECOND", "0");
+                command.env("TIDEGATE_GATEWAY__UPSTREAM__BYTES_PER_SECOND", "0");
                 command.args(&args.server_arg);
                 Self::start(command, args.pin)?
             }

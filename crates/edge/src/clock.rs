@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub(crate) struct Tick(u32);
 
 /// Ticks per second. Four bytes of ticks last for more than eight years.
-const TICKS_PER_SECOND: u32 = 16;
+pub(crate) const TICKS_PER_SECOND: u32 = 16;
 
 /// A shard's clock.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use wire::{
 };
 
 use crate::{
-    drain::DrainPlan, front::AdmissionLimits, namespace::Policies, user_limit::UserLimit,
-    wills::WillLimits,
+    drain::DrainPlan, front::AdmissionLimits, namespace::Policies, shard::UpstreamRates,
+    user_limit::UserLimit, wills::WillLimits,
 };
 
 /// Settings of one gateway.
@@ -51,6 +51,8 @@ pub struct EdgeConfig {
     pub websocket: ReaderLimits,
     /// Limits of each connection's outbox.
     pub outbox: OutboxLimits,
+    /// How fast clients may send.
+    pub upstream: UpstreamRates,
     /// Limits told to clients in Welcome.
     pub session: SessionLimits,
     /// Seals and opens session tickets; the same keys at all gateways.
@@ -101,8 +103,8 @@ impl EdgeConfig {
             max_subscriptions: self.session.max_subscriptions,
             max_in_flight: self.session.max_in_flight,
             max_channel_bytes: self.session.max_channel_bytes,
-            messages_per_second: 0,
-            bytes_per_second: 0,
+            messages_per_second: self.upstream.messages,
+            bytes_per_second: self.upstream.bytes,
             heartbeat_ms: clamp(self.heartbeat.as_millis()),
             max_deadline_ms: clamp(self.session.max_deadline.as_millis()),
         };

@@ -31,5 +31,6 @@ pub use drain::{Drain, DrainPlan, DrainStage};
 pub use edge::{Edge, EdgeError};
 pub use front::{AdmissionLimits, FlappingLimits};
 pub use namespace::{Access, BreakerPolicy, FanoutMode, NamespacePolicy, Policies, RoutePolicy};
+pub use shard::UpstreamRates;
 pub use user_limit::{UserLimit, WhenFull};
 pub use wills::WillLimits;

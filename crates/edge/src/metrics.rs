@@ -20,6 +20,7 @@
 //! | `tidegate_edge_channels` | | channels with local interest, those that linger included |
 //! | `tidegate_edge_subscriptions` | `shard` | live subscriptions |
 //! | `tidegate_edge_messages_received_total` | `shard` | WebSocket messages from clients, control frames included |
+//! | `tidegate_edge_over_rate_total` | `shard` | times that a connection was left unread for a while because its client sent faster than it may |
 //! | `tidegate_edge_received_bytes_total` | `shard` | bytes read from sockets |
 //! | `tidegate_edge_sent_bytes_total` | `shard` | bytes written to sockets |
 //! | `tidegate_edge_writes_total` | `shard` | writes to sockets; deliveries ÷ writes is the batching |
@@ -89,6 +90,10 @@ const COMMANDS: [&str; 9] = [
 pub(crate) struct ShardCounters {
     pub(crate) opened: u64,
     pub(crate) messages_in: u64,
+    /// Events in them, and control frames.
+    pub(crate) events_in: u64,
+    /// Times that a connection was left unread.
+    pub(crate) over_rate: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) writes: u64,
@@ -135,6 +140,7 @@ struct Handles {
     turned_away: Counter,
     left_over: Counter,
     messages_in: Counter,
+    over_rate: Counter,
     bytes_in: Counter,
     bytes_out: Counter,
     writes: Counter,
@@ -202,6 +208,8 @@ impl ShardCounters {
         Self {
             opened: 0,
             messages_in: 0,
+            events_in: 0,
+            over_rate: 0,
             bytes_in: 0,
             bytes_out: 0,
             writes: 0,
@@ -269,6 +277,7 @@ impl ShardCounters {
         handles.turned_away.absolute(self.turned_away);
         handles.left_over.absolute(self.left_over);
         handles.messages_in.absolute(self.messages_in);
+        handles.over_rate.absolute(self.over_rate);
         handles.bytes_in.absolute(self.bytes_in);
         handles.bytes_out.absolute(self.bytes_out);
         handles.writes.absolute(self.writes);
@@ -318,6 +327,7 @@ impl Handles {
             mailbox_reads: counter!("tidegate_edge_mailbox_reads_total", "shard" => label()),
             mailbox_failures: counter!("tidegate_edge_mailbox_read_failures_total", "shard" => label()),
             resumed: counter!("tidegate_edge_sessions_resumed_total", "shard" => label()),
+            over_rate: counter!("tidegate_edge_over_rate_total", "shard" => label()),
             messages_in: counter!("tidegate_edge_messages_received_total", "shard" => label()),
             bytes_in: counter!("tidegate_edge_received_bytes_total", "shard" => label()),
             bytes_out: counter!("tidegate_edge_sent_bytes_total", "shard" => label()),

@@ -11,6 +11,7 @@ mod cluster;
 mod load;
 mod mailbox;
 mod size;
+mod upstream;
 mod validate;
 mod wills;
 
@@ -28,6 +29,7 @@ pub use self::{
     load::{ConfigError, load},
     mailbox::MailboxConfig,
     size::Size,
+    upstream::UpstreamConfig,
     wills::{FiringConfig, WillsConfig},
 };
 
@@ -108,6 +110,8 @@ pub struct GatewayConfig {
     pub outbox_bytes: Size,
     /// Messages that may wait for one connection, likewise.
     pub outbox_items: usize,
+    /// How fast clients may send.
+    pub upstream: UpstreamConfig,
     /// Subscriptions per connection.
     pub max_subscriptions: u32,
     /// Requests and acknowledged publishes under way per connection; while the
@@ -323,6 +327,7 @@ impl Default for GatewayConfig {
             max_fragments: 64,
             outbox_bytes: Size::kib(1024),
             outbox_items: 1024,
+            upstream: UpstreamConfig::default(),
             max_subscriptions: 128,
             max_in_flight: 64,
             max_channel_bytes: 255,

@@ -11,6 +11,7 @@ use wire::{CloseCause, ConnectionId, SessionId, Side, Subprotocol, websocket::Re
 
 use super::{
     Core, Shard,
+    allowance::Allowance,
     connection::{Connection, Flow, Phase, Profile, slot_number},
     mail::{Adopted, Credential, Greeted},
     member,
@@ -78,6 +79,7 @@ impl Shard {
             phase,
             flow: Flow::default(),
             heard: now,
+            allowance: Allowance::default(),
             requests: Vec::new(),
             profile,
         });

@@ -82,6 +82,7 @@ impl Shard {
         });
         // From now on everything is read, and thrown away.
         connection.flow.leaving = false;
+        connection.flow.over_rate = false;
         if std::mem::take(&mut connection.flow.unread) {
             self.unread.push(slot);
         }

@@ -7,7 +7,7 @@ use bus::RequestToken;
 use session::{Established, Greeting, Introduction, Verifying};
 use wire::{CloseCause, SessionId, Subprotocol, websocket::Reader};
 
-use super::mail::ConnectionKey;
+use super::{allowance::Allowance, mail::ConnectionKey};
 use crate::{
     clock::Tick,
     front::{ConnectionSlot, Verdict},
@@ -22,6 +22,8 @@ pub(crate) struct Connection {
     pub(crate) flow: Flow,
     /// When the peer last said anything.
     pub(crate) heard: Tick,
+    /// What it may send.
+    pub(super) allowance: Allowance,
     /// Requests on the bus, to cancel when the connection ends.
     pub(crate) requests: Vec<(u32, RequestToken)>,
     pub(crate) profile: Box<Profile>,
@@ -67,6 +69,8 @@ pub(crate) struct Flow {
     pub(crate) unread: bool,
     /// A ping is on its way and nothing was heard since.
     pub(crate) pinged: bool,
+    /// The client sends faster than it may and is not read until that has passed.
+    pub(crate) over_rate: bool,
     /// The client was asked to move elsewhere.
     pub(crate) asked_to_move: bool,
     /// Nothing more is read: closed once every operation has its answer.
@@ -118,7 +122,7 @@ impl Connection {
 
     /// Whether events of the client would be handled now.
     pub(crate) fn wants_input(&self) -> bool {
-        !self.flow.leaving && self.phase.wants_input()
+        !self.flow.leaving && !self.flow.over_rate && self.phase.wants_input()
     }
 }
 

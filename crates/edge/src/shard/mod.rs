@@ -9,6 +9,7 @@
 //! see `docs/adr/0001-shards-poll-themselves.md`.
 
 mod adopt;
+mod allowance;
 mod channels;
 mod close;
 mod connection;
@@ -41,6 +42,7 @@ use mio::{Events, Poll, Token};
 use session::{Actions, SessionConfig};
 use slab::Slab;
 
+pub use self::allowance::UpstreamRates;
 use self::{
     channels::Channels, connection::Connection, deliveries::Deliveries, directory::Directory,
     latest::States, leaving::Stage, mailboxes::Readers, recovery::LogReads, scan::Scanner,
@@ -74,6 +76,9 @@ pub(crate) struct Shard {
     connections: Slab<Connection>,
     /// Connections with input that no event will announce.
     unread: Vec<usize>,
+    /// Connections that are not read because they are over their rate; some may be
+    /// gone.
+    over_rate: Vec<usize>,
     scanner: Scanner,
     stage: Stage,
     /// Those who are behind can be given more.
@@ -156,6 +161,7 @@ impl Seat {
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             connections: Slab::new(),
             unread: Vec::new(),
+            over_rate: Vec::new(),
             scanner: Scanner::default(),
             stage: Stage::Serving,
             feeding: false,

@@ -50,6 +50,8 @@ impl Core {
         if message.events.len() > MAX_EVENTS {
             return Err(CloseCause::MessageTooLarge.into());
         }
+        // A message without events is not for nothing.
+        self.counters.events_in += message.events.len().max(1) as u64;
         for event in message.events {
             self.on_event(slot, connection, event)?;
         }

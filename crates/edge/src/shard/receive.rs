@@ -9,6 +9,7 @@ use wire::{
 
 use super::{
     Core, Shard,
+    allowance::Standing,
     connection::{Connection, Phase},
     member,
     perform::Ending,
@@ -28,14 +29,16 @@ impl Shard {
                 connection.flow.unread = true;
                 return;
             }
-            match connection.stream.read(&mut self.scratch) {
+            let rates = &self.core.gateway.config.upstream;
+            let most = connection.allowance.appetite(rates, self.scratch.len());
+            match connection.stream.read(&mut self.scratch[..most]) {
                 Ok(0) => return self.peer_left(slot),
                 Ok(length) => {
                     connection.heard = self.core.clock.now();
                     connection.flow.pinged = false;
                     self.core.counters.bytes_in += length as u64;
                     self.digest(slot, length);
-                    if length < self.scratch.len() {
+                    if length < most {
                         return;
                     }
                 }
@@ -66,11 +69,33 @@ impl Shard {
         }
     }
 
+    /// Reads those again that are no longer over their rate; once a tick.
+    pub(super) fn read_again(&mut self) {
+        let now = self.core.clock.now();
+        for slot in std::mem::take(&mut self.over_rate) {
+            let connection = self.connections.get_mut(slot);
+            // The slot may be somebody else's by now.
+            let Some(connection) = connection.filter(|it| it.flow.over_rate) else {
+                continue;
+            };
+            let rates = &self.core.gateway.config.upstream;
+            match connection.allowance.standing(rates, now) {
+                Standing::Over => self.over_rate.push(slot),
+                Standing::Flooding => self.close(slot, CloseCause::RateLimited),
+                Standing::Within => {
+                    connection.flow.over_rate = false;
+                    self.resume(slot);
+                }
+            }
+        }
+    }
+
     /// Handles the messages in the first `length` bytes of the scratch buffer.
     pub(super) fn digest(&mut self, slot: usize, length: usize) {
         let Self {
             connections,
             scratch,
+            over_rate,
             core,
             ..
         } = self;
@@ -81,6 +106,7 @@ impl Shard {
             return;
         }
         // The reader is taken out, because handling a message needs the rest.
+        let events = core.counters.events_in;
         let mut reader = std::mem::take(&mut connection.reader);
         let mut messages = reader.read(&core.gateway.config.websocket, &mut scratch[..length]);
         let mut end = None;
@@ -93,6 +119,15 @@ impl Shard {
         }
         drop(messages);
         connection.reader = reader;
+        if let Phase::Established(_) = connection.phase {
+            let events = core.counters.events_in - events;
+            let (rates, now) = (&core.gateway.config.upstream, core.clock.now());
+            if connection.allowance.charge(rates, now, events, length) {
+                connection.flow.over_rate = true;
+                core.counters.over_rate += 1;
+                over_rate.push(slot);
+            }
+        }
         if let Some(ending) = end {
             self.end(slot, ending);
         }
@@ -122,12 +157,16 @@ impl Core {
             Incoming::Text(text) => self.on_content(slot, connection, text, true),
             Incoming::Binary(bytes) => self.on_content(slot, connection, bytes, false),
             Incoming::Ping(payload) => {
+                self.counters.events_in += 1;
                 let mut frame = Vec::with_capacity(payload.len() + 2);
                 websocket::pong_frame(payload, &mut frame);
                 self.hub.send_frame(member(slot), frame.into());
                 self.make_room(slot, connection)
             }
-            Incoming::Pong(_) => Ok(()),
+            Incoming::Pong(_) => {
+                self.counters.events_in += 1;
+                Ok(())
+            }
             Incoming::Close(_) => Err(CloseCause::ClosedByPeer.into()),
         }
     }

@@ -58,6 +58,7 @@ impl Shard {
         self.core.retry_reads(false);
         self.retry_mailboxes();
         self.send_away();
+        self.read_again();
         self.serve_states();
         self.scanner.scanned = now;
         self.scanner.ticks += passed;

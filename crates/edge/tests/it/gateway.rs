@@ -10,7 +10,7 @@ use bus::{
 use bytes::Bytes;
 use edge::{
     Access, AdmissionLimits, Drain, DrainPlan, Edge, EdgeConfig, FanoutMode, NamespacePolicy,
-    Policies, RoutePolicy, SessionLimits, WillLimits,
+    Policies, RoutePolicy, SessionLimits, UpstreamRates, WillLimits,
 };
 use hub::{Class, DeliveryPolicy, OutboxLimits, Overflow};
 use journal::Redelivery;
@@ -365,6 +365,12 @@ fn config() -> EdgeConfig {
         listen: "127.0.0.1:0".parse().expect("valid"),
         shards: 1,
         admission: AdmissionLimits::default(),
+        upstream: UpstreamRates {
+            messages: 0,
+            bytes: 0,
+            burst: Duration::from_secs(1),
+            patience: DEADLINE,
+        },
         max_connections: 2_000,
         max_handshakes: 1_000,
         reserved_descriptors: 64,

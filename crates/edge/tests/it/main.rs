@@ -24,6 +24,7 @@ mod repeating;
 mod requests;
 mod routes;
 mod tickets;
+mod upstream;
 mod user_limit;
 mod websocket;
 mod wills;

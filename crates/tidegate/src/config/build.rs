@@ -67,6 +67,7 @@ impl Config {
                 bytes: gateway.outbox_bytes.bytes(),
                 items: gateway.outbox_items,
             },
+            upstream: gateway.upstream.rates(),
             session: SessionLimits {
                 max_subscriptions: gateway.max_subscriptions,
                 max_in_flight: gateway.max_in_flight,

@@ -45,6 +45,9 @@ fn gateway(gateway: &GatewayConfig) -> Result<(), ConfigError> {
     positive("gateway.max_connections", gateway.max_connections)?;
     positive("gateway.max_handshakes", gateway.max_handshakes)?;
     admission(&gateway.admission)?;
+    if u32::try_from(gateway.upstream.bytes_per_second.bytes()).is_err() {
+        return nonsense("gateway.upstream.bytes_per_second", "must be below 4GiB");
+    }
     positive("gateway.max_message", gateway.max_message.bytes())?;
     positive("gateway.max_fragments", gateway.max_fragments)?;
     positive("gateway.outbox_items", gateway.outbox_items)?;

@@ -36,10 +36,11 @@ pub struct Limits {
     /// Longest channel name, in bytes.
     #[prost(uint32, tag = "4")]
     pub max_channel_bytes: u32,
-    /// Messages per second accepted from the client, sustained.
+    /// Events per second accepted from the client, sustained, control frames
+    /// included; zero: no limit. Who sends faster is read no faster.
     #[prost(uint32, tag = "5")]
     pub messages_per_second: u32,
-    /// Bytes per second accepted from the client, sustained.
+    /// Bytes per second accepted from the client, likewise.
     #[prost(uint32, tag = "6")]
     pub bytes_per_second: u32,
     /// The gateway pings a link that was silent for so long, in milliseconds.

@@ -1,0 +1,93 @@
+//! Clients that send faster than they may.
+
+use std::time::Duration;
+
+use edge::UpstreamRates;
+use testkit::{DEADLINE, ping, within};
+use wire::client::server_event::Event;
+
+use crate::gateway::Gateway;
+
+/// So much at once, and as much again in a second.
+const MESSAGES: u32 = 20;
+
+async fn strict(patience: Duration) -> Gateway {
+    Gateway::start(|config| {
+        config.upstream = UpstreamRates {
+            messages: MESSAGES,
+            bytes: 10_000,
+            burst: Duration::from_secs(1),
+            patience,
+        };
+    })
+    .await
+}
+
+#[tokio::test]
+async fn welcome_tells_the_rates() {
+    let gateway = strict(DEADLINE).await;
+    let mut client = gateway.dial().connect().await;
+    let welcome = client.hello(&gateway.tokens.token("alice")).await;
+    let limits = welcome.limits.expect("always there");
+    assert_eq!(limits.messages_per_second, MESSAGES);
+    assert_eq!(limits.bytes_per_second, 10_000);
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn who_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
+    let gateway = strict(10 * DEADLINE).await;
+    let (mut fast, mut other) = (gateway.client("fast").await, gateway.client("other").await);
+    // Each event counts, in a message of its own or not.
+    for number in 0..MESSAGES {
+        fast.send(ping(number)).await;
+    }
+    let batch: Vec<_> = (MESSAGES..4 * MESSAGES).map(ping).collect();
+    fast.send_events(&batch).await;
+    // Three seconds' worth were too many, in which others are served.
+    let mut answered = 0;
+    loop {
+        other.send(ping(7)).await;
+        assert_eq!(other.pong().await.nonce, 7);
+        let event = tokio::time::timeout(Duration::ZERO, fast.next_event()).await;
+        match event {
+            Err(_) if answered == 4 * MESSAGES => break,
+            Err(_) => {}
+            Ok(Event::Pong(pong)) => {
+                assert_eq!(pong.nonce, answered, "the last one has to wait");
+                answered += 1;
+                if answered == 4 * MESSAGES {
+                    fast.send(ping(u32::MAX)).await;
+                }
+            }
+            Ok(other) => panic!("unexpected {other:?}"),
+        }
+    }
+    assert_eq!(fast.pong().await.nonce, u32::MAX);
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn who_floods_for_long_is_closed_with_a_cause_of_its_own() {
+    let gateway = strict(Duration::from_millis(500)).await;
+    let mut flood = gateway.client("flood").await;
+    let batch: Vec<_> = (0..100).map(ping).collect();
+    let closing = async {
+        loop {
+            // Until the socket takes no more, or is closed.
+            let send = tokio::time::timeout(Duration::from_millis(1), flood.send_events(&batch));
+            let _ = send.await;
+            let event = tokio::time::timeout(Duration::ZERO, flood.next_event()).await;
+            if let Ok(Event::Closing(closing)) = event {
+                break closing;
+            }
+        }
+    };
+    let closing = within("the end of the flood", closing).await;
+    assert_eq!(
+        (closing.close_code, &*closing.cause),
+        (4103, "rate_limited")
+    );
+    assert!(closing.retry_after_ms > 0);
+    gateway.finish().await;
+}

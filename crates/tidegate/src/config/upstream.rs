@@ -1,0 +1,56 @@
+//! The configuration's part about what clients may send, and how fast.
+
+use std::time::Duration;
+
+use edge::UpstreamRates;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Size;
+
+/// How fast a client may send on one connection. Who sends faster is read no faster,
+/// and told nothing: TCP slows it down. Welcome says the rates.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpstreamConfig {
+    /// Events a second; 0: any number.
+    pub messages_per_second: u32,
+    /// Bytes a second; 0: any number.
+    pub bytes_per_second: Size,
+    /// What may come at once after a pause: as much as in this time.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub burst: Duration,
+    /// A client that is left unread for so long altogether, and for more than a
+    /// quarter of the time, is closed with `rate_limited`.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub patience: Duration,
+}
+
+// === impl UpstreamConfig ===
+
+impl UpstreamConfig {
+    pub(super) fn rates(&self) -> UpstreamRates {
+        UpstreamRates {
+            messages: self.messages_per_second,
+            bytes: u32::try_from(self.bytes_per_second.bytes()).expect("validated"),
+            burst: self.burst,
+            patience: self.patience,
+        }
+    }
+}
+
+impl Default for UpstreamConfig {
+    fn default() -> Self {
+        Self {
+            // A game sends its inputs 60 times a second; a core handles some hundred
+            // thousand, so it takes a hundred floods to fill it.
+            messages_per_second: 1_000,
+            bytes_per_second: Size::kib(1024),
+            burst: Duration::from_secs(2),
+            // Uploads that know no end but TCP's are let be for some minutes.
+            patience: Duration::from_secs(300),
+        }
+    }
+}
