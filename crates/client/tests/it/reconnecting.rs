@@ -46,6 +46,22 @@ async fn the_gateways_retry_after_is_a_minimum() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_place_in_the_gateways_line_is_kept_to_the_millisecond() {
+    let (mut gateway, mut connection, client) = connected(Limits::default()).await;
+    let mut state = client.state();
+    // Again and again: no back-off of its own is put on top.
+    for _ in 0..10 {
+        let start = Instant::now();
+        connection.close(CloseCause::AdmissionRate, 1_234).await;
+        state_that(&mut state, is_disconnected).await;
+        connection = gateway.welcome(Limits::default()).await;
+        let waited = start.elapsed().as_millis();
+        assert!((1_234..1_240).contains(&waited), "{waited} ms");
+        state_that(&mut state, is_connected).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_draining_gateway_is_left_at_once_and_the_session_taken_along() {
     let (mut gateway, mut connection, client) = connected(Limits::default()).await;
     let direct = Direct {

@@ -144,8 +144,11 @@ pub(crate) fn refuse(turned: &Turned) -> Response<Full<Bytes>> {
     if let Some(after) = turned.after {
         let ms = millis(after);
         headers.insert(RETRY_AFTER, u64::from(ms.div_ceil(1000)).into());
-        // Whole seconds would bring all of a second's clients back at once.
-        headers.insert("retry-after-ms", ms.into());
+        // A place in line: whole seconds would bring all of a second's clients back
+        // at once. Who goes elsewhere has none, and spreads its tries by itself.
+        if refusal != Refusal::Draining {
+            headers.insert("retry-after-ms", ms.into());
+        }
     }
     response
 }

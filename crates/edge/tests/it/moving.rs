@@ -125,6 +125,7 @@ async fn new_connections_are_refused_while_clients_move() {
     let refused = gateway.dial().refused().await;
     assert_eq!((refused.status, refused.code().as_str()), (503, "draining"));
     assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(refused.header("retry-after-ms"), None, "no place in a line");
     gateway.cancel();
     assert_eq!(stays.expect_close().await.cause(), "draining");
     gateway.drain().await;

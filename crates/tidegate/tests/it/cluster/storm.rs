@@ -74,8 +74,13 @@ impl Start {
         let mut place = self.place.clone();
         self.ready.wait().await;
         place.changed().await.expect("the test goes on");
-        let client = self.builder(token).connect().await.expect("connects");
-        self.back(false, client)
+        // The first try is not repeated by the SDK, and on a slow machine a storm may
+        // keep it from being answered in time.
+        loop {
+            if let Ok(client) = self.builder(token.clone()).connect().await {
+                return self.back(false, client);
+            }
+        }
     }
 
     fn back(&self, returns: bool, client: Client) -> Back {
