@@ -106,7 +106,7 @@ impl Edge {
             address: config.listen,
             source,
         };
-        let listener = Listener::bind(config.listen, config.send_buffer_bytes).map_err(bind)?;
+        let listener = Listener::bind(&config).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         let seats = seats(config.shards).map_err(EdgeError::Poll)?;
         let mailboxes: Arc<[Mailbox]> = seats.iter().map(|seat| seat.mailbox.clone()).collect();

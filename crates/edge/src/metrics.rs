@@ -26,6 +26,7 @@
 //! | `tidegate_edge_writes_total` | `shard` | writes to sockets; deliveries ÷ writes is the batching |
 //! | `tidegate_edge_deliveries_total` | `shard` | publications put into outboxes |
 //! | `tidegate_edge_dropped_total` | `shard`, `reason` | publications withheld: `slow_connection`, `gateway_overloaded` |
+//! | `tidegate_edge_conflated_total` | `shard` | publications replaced by newer ones of the same key before they reached a slow subscriber, or one that gets samples |
 //! | `tidegate_edge_recoveries_total` | `shard`, `verdict` | subscriptions from a position: `recovered`, `resnapshot`, `lost` |
 //! | `tidegate_edge_lagging_subscriptions` | `shard` | subscriptions that are behind, and fed from the log |
 //! | `tidegate_edge_catch_ups_total` | `shard` | live subscriptions that fell behind |
@@ -147,6 +148,7 @@ struct Handles {
     deliveries: Counter,
     dropped_slow: Counter,
     dropped_overloaded: Counter,
+    conflated: Counter,
     gaps: Counter,
     requests_ok: Counter,
     requests_failed: Counter,
@@ -284,6 +286,7 @@ impl ShardCounters {
         handles.deliveries.absolute(totals.delivered);
         handles.dropped_slow.absolute(totals.dropped);
         handles.dropped_overloaded.absolute(self.lost);
+        handles.conflated.absolute(totals.conflated);
         handles.gaps.absolute(totals.gaps);
         self.recovery.publish(&totals);
         handles.requests_ok.absolute(self.requests_ok);
@@ -335,6 +338,7 @@ impl Handles {
             deliveries: counter!("tidegate_edge_deliveries_total", "shard" => label()),
             dropped_slow: dropped("slow_connection"),
             dropped_overloaded: dropped("gateway_overloaded"),
+            conflated: counter!("tidegate_edge_conflated_total", "shard" => label()),
             gaps: counter!("tidegate_edge_bus_gaps_total", "shard" => label()),
             requests_ok: requests("ok"),
             requests_failed: requests("failed"),

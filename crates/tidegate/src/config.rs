@@ -94,6 +94,9 @@ pub struct GatewayConfig {
     pub heartbeat: Duration,
     /// Kernel send buffer per connection; more only hides what waits.
     pub send_buffer: Size,
+    /// What of the send buffer may wait for the network; what a connection can't
+    /// send stays with the gateway, where newer values replace older ones.
+    pub unsent: Size,
     /// Origins that browsers may come from, e.g. `https://game.example`; `*`
     /// allows all. The gateway's own host is always allowed, as are clients
     /// that are no browsers.
@@ -321,6 +324,8 @@ impl Default for GatewayConfig {
             close_timeout: Duration::from_secs(5),
             heartbeat: Duration::from_secs(25),
             send_buffer: Size::kib(256),
+            // A slow mobile connection, 256 kbit/s, sends that in half a second.
+            unsent: Size::kib(16),
             allowed_origins: Vec::new(),
             default_subprotocol: true,
             max_message: Size::kib(64),

@@ -7,7 +7,9 @@ use wire::client::{
     server_event::Event,
 };
 
-use crate::scripted::{Connection, connected, next, publication, refusal, response, subscribed};
+use crate::scripted::{
+    Connection, accepted, connected, next, publication, refusal, response, subscribed,
+};
 
 /// Returns when the client has taken in everything sent before.
 async fn settle(client: &client::Client, connection: &mut Connection) {
@@ -214,4 +216,58 @@ async fn a_state_that_can_not_be_given_is_told() {
         panic!("unexpected {told:?}");
     };
     assert_eq!(verdict, client::Verdict::Lost);
+}
+
+/// The client asks for `options`, which the gateway takes.
+async fn set(ticks: &client::Subscription, connection: &mut Connection, options: SubscribeOptions) {
+    let (done, ()) = tokio::join!(ticks.set(options), async {
+        let client_event::Event::SetSubscription(set) = connection.expect().await else {
+            panic!("a SetSubscription");
+        };
+        assert_eq!(set.channel, "market.a");
+        let asked = set.options.unwrap_or_default();
+        assert_eq!(asked.max_per_second, options.max_per_second);
+        connection.send([accepted(set.id, 0)]).await;
+    });
+    done.expect("agreed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sampled_need_not_join_until_all_is_asked_for_again() {
+    let (mut gateway, mut connection, _client, mut ticks) = subscribed(|builder| builder).await;
+    let rarely = SubscribeOptions {
+        max_per_second: 2,
+        ..SubscribeOptions::default()
+    };
+    set(&ticks, &mut connection, rarely).await;
+    let gap = Event::Gap(Gap {
+        alias: 7,
+        conflated: 3,
+        cause: WireGapCause::Sampled.into(),
+        ..Gap::default()
+    });
+    connection.send([gap, publication(8, 9)]).await;
+    let SubscriptionEvent::Gap(gap) = next(&mut ticks).await else {
+        panic!("a gap");
+    };
+    assert_eq!((gap.conflated, gap.cause), (3, GapCause::Sampled));
+    assert_eq!(ticks.next_publication().await.expect("a sample").offset, 9);
+    set(&ticks, &mut connection, SubscribeOptions::default()).await;
+    connection
+        .send([publication(9, 10), publication(12, 13)])
+        .await;
+    assert_eq!(ticks.next_publication().await.expect("joins").offset, 10);
+    let SubscriptionEvent::Gap(gap) = next(&mut ticks).await else {
+        panic!("a gap");
+    };
+    assert_eq!(
+        (gap.from, gap.to, gap.cause),
+        (11, 12, GapCause::BrokenChain)
+    );
+    // It is what the next connection is asked for, too.
+    set(&ticks, &mut connection, rarely).await;
+    drop(connection);
+    let mut connection = gateway.welcome(Limits::default()).await;
+    let asked = connection.subscribe().await.options.unwrap_or_default();
+    assert_eq!(asked.max_per_second, 2);
 }

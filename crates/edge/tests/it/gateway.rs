@@ -379,6 +379,7 @@ fn config() -> EdgeConfig {
         close_timeout: Duration::from_millis(500),
         heartbeat: 2 * DEADLINE,
         send_buffer_bytes: 256 << 10,
+        unsent_bytes: 16 << 10,
         allowed_origins: Vec::new(),
         default_subprotocol: Some(Subprotocol::Protobuf),
         websocket: ReaderLimits {

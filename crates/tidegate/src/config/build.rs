@@ -57,6 +57,7 @@ impl Config {
             close_timeout: gateway.close_timeout,
             heartbeat: gateway.heartbeat,
             send_buffer_bytes: gateway.send_buffer.bytes(),
+            unsent_bytes: u32::try_from(gateway.unsent.bytes()).unwrap_or(u32::MAX),
             allowed_origins: gateway.allowed_origins.clone(),
             default_subprotocol,
             websocket: ReaderLimits {
