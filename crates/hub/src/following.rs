@@ -420,7 +420,7 @@ impl Hub {
         }
         let bytes = match self.members.keeps_up(id) {
             true => self.members.portion(),
-            false if self.members.holds_less(id, PORTION_BYTES) => PORTION_BYTES,
+            false if self.members.holds_less(id, PORTION_BYTES / 8) => PORTION_BYTES,
             false => return false,
         };
         let Some(entry) = self.channels.get_mut(key) else {

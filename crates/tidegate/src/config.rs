@@ -324,8 +324,8 @@ impl Default for GatewayConfig {
             close_timeout: Duration::from_secs(5),
             heartbeat: Duration::from_secs(25),
             send_buffer: Size::kib(256),
-            // A slow mobile connection, 256 kbit/s, sends that in half a second.
-            unsent: Size::kib(16),
+            // A slow mobile connection, 256 kbit/s, sends that in a quarter of a second.
+            unsent: Size::kib(8),
             allowed_origins: Vec::new(),
             default_subprotocol: true,
             max_message: Size::kib(64),

@@ -5,6 +5,7 @@ mod drains;
 mod fencing;
 mod following;
 mod mailboxes;
+mod market;
 mod outages;
 mod repeating;
 mod returning;

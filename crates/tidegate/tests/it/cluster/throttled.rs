@@ -304,7 +304,7 @@ async fn read(
     }
 }
 
-fn now_us() -> u64 {
+pub(super) fn now_us() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.expect("after 1970").as_micros() as u64
 }
