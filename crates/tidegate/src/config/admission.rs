@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct AdmissionConfig {
     /// Connections a second; 0: no limit.
     pub rate: u32,
-    /// Connections at once after a pause.
+    /// Connections at once after a pause. With less than a fifth of a second's worth,
+    /// places lapse when clients are late, and few are held for those who return.
     pub burst: u32,
     /// The longest time that a refused client is told to stay away.
     #[serde(with = "humantime_serde")]

@@ -94,7 +94,8 @@ impl Start {
 }
 
 async fn cluster(rate: usize) -> Cluster {
-    let burst = (rate / 10).max(1);
+    // Enough for some to be late, and to hold a part for those who return.
+    let burst = (rate / 4).max(4);
     let config = format!("{CONFIG}\n[gateway.admission]\nrate = {rate}\nburst = {burst}\n");
     Cluster::start(Layout {
         binary: env!("CARGO_BIN_EXE_tidegate"),
