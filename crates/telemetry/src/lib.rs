@@ -7,6 +7,7 @@ mod admin;
 mod chain;
 mod health;
 mod logs;
+mod metrics;
 mod recorder;
 
 pub use admin::{Admin, BindError};

@@ -9,6 +9,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::metrics::{self as own, Process};
+
 /// `*_seconds`: from a tenth of the best latency we promise (0.3 ms) to the
 /// longest deadline a client may set; three steps a decade keep quantiles
 /// within a factor of about two.
@@ -46,7 +48,10 @@ static INSTALLED: OnceLock<Option<Metrics>> = OnceLock::new();
 
 /// A handle to the process's metrics; cheap to clone.
 #[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
+pub struct Metrics {
+    handle: PrometheusHandle,
+    process: Process,
+}
 
 /// Another recorder was installed in this process before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -64,17 +69,20 @@ impl Metrics {
     pub fn install() -> Result<Self, RecorderTaken> {
         let install = || {
             let recorder = builder().build_recorder();
-            let metrics = Self(recorder.handle());
-            metrics::set_global_recorder(recorder)
-                .is_ok()
-                .then_some(metrics)
+            let handle = recorder.handle();
+            ::metrics::set_global_recorder(recorder).ok()?;
+            own::describe();
+            let process = Process::new();
+            Some(Self { handle, process })
         };
         INSTALLED.get_or_init(install).clone().ok_or(RecorderTaken)
     }
 
-    /// Everything recorded so far, in the Prometheus text format.
+    /// Everything recorded so far, and what the process holds now, in the Prometheus
+    /// text format.
     pub fn render(&self) -> String {
-        self.0.render()
+        self.process.look();
+        self.handle.render()
     }
 
     /// Folds recorded samples together, so that memory stays bounded when nobody
@@ -84,7 +92,7 @@ impl Metrics {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.0.run_upkeep();
+            self.handle.run_upkeep();
         }
     }
 }

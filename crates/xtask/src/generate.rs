@@ -1,4 +1,5 @@
-//! Generates Rust code from `proto/`, with protox in place of a system protoc.
+//! Generates Rust code from `proto/`, with protox in place of a system protoc, and
+//! what is made from the tables of metrics.
 //!
 //! Messages go to `crates/wire/src/generated`, service stubs and the descriptor
 //! set for reflection to `crates/control/src/generated`. With `--check` nothing
@@ -13,6 +14,8 @@ use anyhow::{Context, Result, ensure};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
+use crate::metric_tables;
+
 const MESSAGES: &str = "crates/wire/src/generated";
 const SERVICES: &str = "crates/control/src/generated";
 
@@ -20,7 +23,8 @@ const SERVICES: &str = "crates/control/src/generated";
 pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
     let scratch = root.join("target/gen");
     let (messages, services) = (scratch.join("messages"), scratch.join("services"));
-    for dir in [&messages, &services] {
+    let (pages, list) = (scratch.join("pages"), scratch.join("list"));
+    for dir in [&messages, &services, &pages, &list] {
         if dir.exists() {
             fs::remove_dir_all(dir)?;
         }
@@ -29,8 +33,11 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
     let descriptors = compile(root)?;
     generate_messages(&descriptors, &messages)?;
     generate_services(&descriptors, &services)?;
+    metric_tables::generate(root, &pages, &list)?;
     settle(&messages, &root.join(MESSAGES), check)?;
-    settle(&services, &root.join(SERVICES), check)
+    settle(&services, &root.join(SERVICES), check)?;
+    settle(&pages, &root.join(metric_tables::PAGES), check)?;
+    settle(&list, &root.join(metric_tables::LIST), check)
 }
 
 fn compile(root: &Path) -> Result<FileDescriptorSet> {

@@ -3,6 +3,7 @@
 mod conformance;
 mod generate;
 mod interop;
+mod metric_tables;
 mod process;
 mod server;
 mod steps;
@@ -20,7 +21,7 @@ use crate::{steps::Step, workspace::Workspace};
 /// Tidegate's automation.
 #[derive(Debug, Parser)]
 enum Command {
-    /// Generate code from proto/.
+    /// Generate code from proto/, and the list of metrics from the tables of each crate.
     Gen {
         /// Only check that the committed code is up to date.
         #[arg(long)]
