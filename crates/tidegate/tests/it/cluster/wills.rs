@@ -25,8 +25,10 @@ fn dying() -> usize {
     told.and_then(|count| count.parse().ok()).unwrap_or(10)
 }
 
-/// Clients that stay.
-const LIVING: usize = 20;
+/// Clients that stay, through a gateway's death and a drain.
+fn staying() -> usize {
+    dying().max(20)
+}
 
 /// What workers were asked to do, by who had left it.
 #[derive(Default)]
@@ -126,7 +128,7 @@ async fn wills_are_fired_once_for_those_who_are_gone_and_never_for_others() {
         .await
         .expect("a free port");
     let mut living = Vec::new();
-    for number in 0..LIVING {
+    for number in 0..staying() {
         let token = cluster.tokens.token(&format!("lives-{number}"));
         let client = Client::builder(&format!("ws://{address}/v1/ws")).token(token);
         let client = within("a client", client.connect())
@@ -156,6 +158,7 @@ async fn wills_are_fired_once_for_those_who_are_gone_and_never_for_others() {
     drop(armed_sockets(&cluster, "gw1", "died-later").await);
     acted_for(&done, "died-later", Instant::now()).await;
 
+    println!("{} clients stayed", living.len());
     // Who is told so has not been acted for, nor will be.
     for client in &living {
         let taken_back = within_a_minute("an answer", client.disarm_will()).await;
