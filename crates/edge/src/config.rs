@@ -42,9 +42,9 @@ pub struct EdgeConfig {
     pub heartbeat: Duration,
     /// Kernel send buffer per socket, in bytes; more only hides the queue.
     pub send_buffer_bytes: usize,
-    /// What of it may not be on the wire yet, in bytes (`TCP_NOTSENT_LOWAT`): the
-    /// rest waits in the outbox, where newer values replace older ones, and what
-    /// is urgent goes first.
+    /// What of it may not be on the wire yet, in bytes (`TCP_NOTSENT_LOWAT`), once
+    /// a connection subscribes to what conflates: the rest waits here, where newer
+    /// values replace older ones.
     pub unsent_bytes: u32,
     /// Origins that browsers may come from; `*` allows all. Requests without
     /// an Origin header are not from browsers and always pass.

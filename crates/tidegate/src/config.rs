@@ -94,8 +94,9 @@ pub struct GatewayConfig {
     pub heartbeat: Duration,
     /// Kernel send buffer per connection; more only hides what waits.
     pub send_buffer: Size,
-    /// What of the send buffer may wait for the network; what a connection can't
-    /// send stays with the gateway, where newer values replace older ones.
+    /// What of the send buffer may wait for the network, of a connection with a
+    /// subscription that conflates: the rest stays with the gateway, where newer
+    /// values replace older ones.
     pub unsent: Size,
     /// Origins that browsers may come from, e.g. `https://game.example`; `*`
     /// allows all. The gateway's own host is always allowed, as are clients

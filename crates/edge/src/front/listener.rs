@@ -40,8 +40,8 @@ pub(crate) struct ConnectionSlot(Arc<AtomicUsize>);
 // === impl Listener ===
 
 impl Listener {
-    /// Binds. `TCP_NODELAY`, the send buffer and `TCP_NOTSENT_LOWAT` are set on the
-    /// listening socket, from which Linux hands them down: no call per connection.
+    /// Binds. `TCP_NODELAY` and the send buffer are set on the listening
+    /// socket, from which Linux hands them down: no call per connection.
     pub(crate) fn bind(config: &EdgeConfig) -> io::Result<Self> {
         let address = config.listen;
         let socket = Socket::new(
@@ -52,7 +52,6 @@ impl Listener {
         socket.set_reuse_address(true)?;
         socket.set_tcp_nodelay(true)?;
         socket.set_send_buffer_size(config.send_buffer_bytes)?;
-        socket.set_tcp_notsent_lowat(config.unsent_bytes)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;

@@ -1,10 +1,11 @@
 //! One connection, as its shard holds it.
 
-use std::net::SocketAddr;
+use std::{mem, net::SocketAddr};
 
 use auth::Identity;
 use bus::RequestToken;
 use session::{Established, Greeting, Introduction, Verifying};
+use socket2::SockRef;
 use wire::{CloseCause, SessionId, Subprotocol, websocket::Reader};
 
 use super::{allowance::Allowance, mail::ConnectionKey};
@@ -67,6 +68,8 @@ pub(crate) struct Flow {
     pub(crate) blocked: bool,
     /// Input was left in the socket; no event will come for it.
     pub(crate) unread: bool,
+    /// The kernel holds little for it.
+    pub(crate) lean: bool,
     /// A ping is on its way and nothing was heard since.
     pub(crate) pinged: bool,
     /// The client sends faster than it may and is not read until that has passed.
@@ -117,6 +120,17 @@ impl Connection {
         ConnectionKey {
             slot: slot_number(slot),
             generation: self.generation,
+        }
+    }
+
+    /// Leaves the kernel so many bytes that it can't send yet, from now on: what
+    /// waits there can't be replaced by what is newer.
+    pub(crate) fn keep_lean(&mut self, bytes: u32) {
+        if mem::replace(&mut self.flow.lean, true) {
+            return;
+        }
+        if let Err(error) = SockRef::from(&self.stream).set_tcp_notsent_lowat(bytes) {
+            tracing::debug!(%error, "a socket keeps its send buffer");
         }
     }
 

@@ -214,14 +214,18 @@ impl Core {
             None => Verdict::Fresh,
         };
         self.counters.recovery.subscribed(verdict);
+        let conflates = self.hub.conflates(member(slot), channel);
         let entered = Entered {
             verdict,
             position: live.position(whole.place),
             alias: live.alias(),
-            conflates: self.hub.conflates(member(slot), channel),
+            conflates,
         };
         let mut actions = mem::take(&mut self.actions);
         session.subscribed(waiting.id, channel, entered, &mut actions);
+        if conflates {
+            connection.keep_lean(self.gateway.config.unsent_bytes);
+        }
         // The state comes right behind, before anything else is done.
         self.actions = Actions::new();
         while let Some(action) = actions.pop() {

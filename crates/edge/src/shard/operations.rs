@@ -113,6 +113,9 @@ impl Core {
         let given = policy.map_or(Class::All, |policy| policy.delivery.class);
         let class = given.at_most(class_asked(&options.unwrap_or_default()));
         let outcome = self.hub.set_class(member(slot), &channel, class);
+        if self.hub.conflates(member(slot), &channel) {
+            connection.keep_lean(self.gateway.config.unsent_bytes);
+        }
         if let Phase::Established(session) = &mut connection.phase {
             let outcome = outcome.map_err(|_| ErrorCode::NotSubscribed);
             session.subscription_set(id, outcome, &mut self.actions);

@@ -100,13 +100,17 @@ impl Shard {
         core.counters.recovery.subscribed(verdict);
         let live = core.channels.live(channel);
         let position = live.and_then(|live| live.position(place));
+        let conflates = core.hub.conflates(answer.member, channel);
         let entered = Entered {
             verdict,
             position,
             alias: read.alias,
-            conflates: core.hub.conflates(answer.member, channel),
+            conflates,
         };
         session.subscribed(id, channel, entered, &mut core.actions);
+        if conflates {
+            connection.keep_lean(core.gateway.config.unsent_bytes);
+        }
         self.perform(slot);
     }
 }
@@ -170,18 +174,19 @@ impl Core {
         self.counters.recovery.subscribed(verdict);
         let position = match verdict {
             Verdict::Recovered => waiting.since,
-            _ => self
-                .hub
-                .place(channel)
-                .and_then(|place| live.position(place)),
+            _ => self.hub.place(channel).and_then(|it| live.position(it)),
         };
+        let conflates = self.hub.conflates(member(slot), channel);
         let entered = Entered {
             verdict,
             position,
             alias,
-            conflates: self.hub.conflates(member(slot), channel),
+            conflates,
         };
         session.subscribed(id, channel, entered, &mut self.actions);
+        if conflates {
+            connection.keep_lean(self.gateway.config.unsent_bytes);
+        }
     }
 
     /// Begins the reads that are wanted, as far as they may be.

@@ -13,6 +13,7 @@ use testkit::{Cluster, Layout, Rate, Throttled, within};
 use tokio::{
     net::TcpSocket,
     sync::watch,
+    task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 use tonic::transport::Channel;
@@ -149,14 +150,12 @@ async fn a_client_on_a_thin_link_sees_the_newest_prices_in_order() {
     let fast = within("the fast client", fast.connect()).await;
     let (slow, fast) = (slow.expect("connects"), fast.expect("connects"));
     let published = watch::Sender::new(None);
-    let slow = tokio::spawn(read(
-        subscribe(&slow, "market.prices").await,
-        published.subscribe(),
-    ));
-    let fast = tokio::spawn(read(
-        subscribe(&fast, "market.prices").await,
-        published.subscribe(),
-    ));
+    let mut readers = JoinSet::new();
+    for (name, client) in [("slow", &slow), ("fast", &fast)] {
+        let prices = subscribe(client, "market.prices").await;
+        let published = published.subscribe();
+        readers.spawn(async move { (name, read(prices, published).await) });
+    }
     let memory = cluster.process("gw1").memory();
     let count = publish(&control, keys, updates, seconds).await;
     let grown = cluster.process("gw1").memory().saturating_sub(memory);
@@ -164,10 +163,8 @@ async fn a_client_on_a_thin_link_sees_the_newest_prices_in_order() {
     println!("published: {count} updates of {keys} keys in {seconds} s");
     println!("link of the slow client: {rate} bytes/s");
     println!("gateway's memory grew by: {grown} KiB");
-    for (name, reader) in [("slow", slow), ("fast", fast)] {
-        let got = within_a_minute(name, reader)
-            .await
-            .expect("reads to the end");
+    while let Some(read) = within_a_minute("a reader", readers.join_next()).await {
+        let (name, got) = read.expect("reads to the end");
         println!("{name} client got: {} updates", got.updates);
         println!("{name} client was told of: {} conflated", got.conflated);
         println!("{name} client's age: {}", Spread::of(got.ages));
