@@ -1,5 +1,6 @@
 //! Automation: the one door for everything that is not `cargo build`.
 
+mod alerts;
 mod conformance;
 mod generate;
 mod interop;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::{conformance, generate, interop, process, tidy, tools, workspace::Workspace};
+use crate::{alerts, conformance, generate, interop, process, tidy, tools, workspace::Workspace};
 
 /// A step; they run in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -22,6 +22,8 @@ pub(crate) enum Step {
     Clippy,
     /// Lints of proto/ (buf, from PyPI).
     Buf,
+    /// Alerts and their tests (promtool, from apt).
+    Alerts,
     /// Tests in Rust (with nats-server, from PyPI).
     Rust,
     /// RFC 6455 conformance (kosoku, from PyPI).
@@ -103,6 +105,7 @@ impl Step {
                 let buf = tools::python(workspace)?.join("buf");
                 process::run(workspace.command(buf).args(["lint", "proto"]))
             }
+            Self::Alerts => alerts::run(workspace),
             Self::Rust => {
                 let mut cargo = workspace.cargo();
                 cargo.env(tools::NATS_SERVER, tools::nats_server(workspace)?);
