@@ -8,13 +8,14 @@ use std::{hint::black_box, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hub::{
-    DeliveryPolicy, EncodedPublication, Hub, MemberId, OutboxLimits, Overflow, Source, Start,
+    Class, DeliveryPolicy, EncodedPublication, Hub, MemberId, OutboxLimits, Overflow, Source, Start,
 };
 use wire::{Channel, Subprotocol, client::Publication};
 
 const ALIAS: u32 = 1;
 const PAYLOAD_BYTES: usize = 128;
 const POLICY: DeliveryPolicy = DeliveryPolicy {
+    class: Class::All,
     overflow: Overflow::DropOldest,
 };
 const LIMITS: OutboxLimits = OutboxLimits {

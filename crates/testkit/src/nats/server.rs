@@ -330,8 +330,12 @@ mod tests {
         server.restart().await;
         assert_eq!(server.url(), url);
         server.pause();
-        let silent = tokio::time::timeout(SILENCE, server.greets()).await;
-        assert!(silent.is_err());
+        // The signal may take a moment to arrive.
+        crate::eventually("it is silent", async || {
+            let greets = tokio::time::timeout(SILENCE, server.greets()).await;
+            greets.is_err()
+        })
+        .await;
         server.resume();
         assert!(server.comes_up().await);
     }

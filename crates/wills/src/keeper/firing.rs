@@ -118,7 +118,7 @@ impl Keeper {
                 },
                 Err(_) => {}
             }
-            sleep(back_off(tries)).await;
+            sleep(brief(tries)).await;
             tries += 1;
         }
     }
@@ -193,7 +193,7 @@ impl Keeper {
             if error == BusError::Conflict {
                 return;
             }
-            sleep(back_off(tries)).await;
+            sleep(brief(tries)).await;
             tries += 1;
         }
     }
@@ -203,7 +203,7 @@ impl Keeper {
         let mut tries = 0;
         while let Err(error) = kept.tell(&*self.bus, step.clone(), now_ms).await {
             tracing::debug!(%error, "the end of a will is told again");
-            sleep(back_off(tries)).await;
+            sleep(brief(tries)).await;
             tries += 1;
         }
     }
@@ -215,7 +215,7 @@ impl Keeper {
             if error == BusError::Conflict {
                 return;
             }
-            sleep(back_off(tries)).await;
+            sleep(brief(tries)).await;
             tries += 1;
         }
     }
@@ -259,6 +259,11 @@ impl Answer {
             | BusError::Conflict => Self::Unknown(message),
         }
     }
+}
+
+/// The same while a claim stands, which others take over when it stands for long.
+fn brief(tries: u32) -> Duration {
+    back_off(tries.min(2))
 }
 
 fn back_off(tries: u32) -> Duration {
