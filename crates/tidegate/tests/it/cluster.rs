@@ -1,5 +1,6 @@
 //! Clusters of real processes on real nats-servers.
 
+mod dashboards;
 mod deaths;
 mod drains;
 mod fencing;
