@@ -85,6 +85,12 @@ impl Gateway {
         self.shards.iter().map(load).sum()
     }
 
+    /// Sockets that were accepted and that no shard has.
+    pub(crate) fn connections_arriving(&self) -> usize {
+        let all = self.connections.load(Ordering::Relaxed);
+        all.saturating_sub(self.connections_held())
+    }
+
     /// Has every connection registered anew.
     pub(crate) fn announce(&self) {
         for shard in &self.shards {

@@ -12,6 +12,9 @@
 //! | `tidegate_edge_tickets_refused_total` | `reason` | session tickets that did not count; `late`: behind a token in the upgrade request |
 //! | `tidegate_edge_sessions_resumed_total` | `shard` | connections that took up a session by its ticket |
 //! | `tidegate_edge_connections` | `shard` | connections held |
+//! | `tidegate_edge_connections_arriving` | | sockets accepted that no shard has yet: their upgrade, Hello or token is awaited |
+//! | `tidegate_edge_connection_states` | `shard`, `transport`, `encoding`, `state` | connections when they were last looked at, once a second: `greeting`, `live`, `unread` (its client is over its rate, or its window is full), `stalled` (the kernel takes no more), `moving` in a drain, `closing` |
+//! | `tidegate_edge_near_limit_connections` | `shard`, `limit` | those near a limit then: `outbox` three quarters full, `requests` no place in the window, `rate` sends faster than it may |
 //! | `tidegate_edge_connections_opened_total` | `shard` | connections taken over |
 //! | `tidegate_edge_connections_closed_total` | `cause` | connections ended, by `CloseCause` |
 //! | `tidegate_edge_drain_stage` | | 0 serving, 1 settling, 2 moving, 3 closing, 4 ended |
@@ -23,10 +26,14 @@
 //! | `tidegate_edge_over_rate_total` | `shard` | times that a connection was left unread for a while because its client sent faster than it may |
 //! | `tidegate_edge_received_bytes_total` | `shard` | bytes read from sockets |
 //! | `tidegate_edge_sent_bytes_total` | `shard` | bytes written to sockets |
+//! | `tidegate_edge_messages_sent_total` | `shard` | WebSocket messages written to the end, control frames included |
 //! | `tidegate_edge_writes_total` | `shard` | writes to sockets; deliveries ÷ writes is the batching |
-//! | `tidegate_edge_deliveries_total` | `shard` | publications put into outboxes |
-//! | `tidegate_edge_dropped_total` | `shard`, `reason` | publications withheld: `slow_connection`, `gateway_overloaded` |
-//! | `tidegate_edge_conflated_total` | `shard` | publications replaced by newer ones of the same key before they reached a slow subscriber, or one that gets samples |
+//! | `tidegate_edge_write_stalled_seconds_total` | `shard` | seconds that connections waited for the kernel to take more, all added up, as looks once a second find it |
+//! | `tidegate_edge_deliveries_total` | `shard`, `class` | publications put into outboxes, by what is given: `all`, `latest`, `sampled` |
+//! | `tidegate_edge_delivered_bytes_total` | `shard`, `class` | their bytes, frames included |
+//! | `tidegate_edge_publication_age_seconds` | `shard` | from publishing to the write, by the publisher's clock: of the first publication of a turn, in 16 turns a second at most; what waits in outboxes of slow connections is not in it |
+//! | `tidegate_edge_dropped_total` | `shard`, `reason`, `class` | publications withheld: `slow_connection`, by class; `gateway_overloaded`, for all who listen |
+//! | `tidegate_edge_conflated_total` | `shard`, `class` | publications replaced by newer ones of the same key before they reached a slow subscriber, or one that gets samples |
 //! | `tidegate_edge_recoveries_total` | `shard`, `verdict` | subscriptions from a position: `recovered`, `resnapshot`, `lost` |
 //! | `tidegate_edge_lagging_subscriptions` | `shard` | subscriptions that are behind, and fed from the log |
 //! | `tidegate_edge_catch_ups_total` | `shard` | live subscriptions that fell behind |
@@ -41,13 +48,22 @@
 //! | `tidegate_edge_user_limit_failures_total` | | users whose connections could not be counted |
 //! | `tidegate_edge_fencings_total` | `result` | looks for older connections of a session: `alone`, `fenced` where there were any and their gateways were told, `failed` |
 //! | `tidegate_edge_outbox_bytes` | `shard` | bytes waiting in outboxes |
+//! | `tidegate_edge_stalled_outbox_bytes` | `shard` | bytes in the outbox of each stalled connection, once a second; of many, 1,024 are taken |
+//! | `tidegate_edge_stalled_outbox_age_seconds` | `shard` | how long those outboxes have not been empty |
+//! | `tidegate_edge_loop_delay_seconds` | `shard` | the longest turn of the shard's loop in each second, or how much later than it wanted it woke; a millisecond is the timer's |
+//! | `tidegate_edge_shard_load` | `shard` | the share of the last second that its loop worked |
+//! | `tidegate_edge_shard_queue_items` | `shard` | the most publications and other mail that waited for the shard in each second |
 //! | `tidegate_edge_commands_total` | `command` | commands of the control plane taken |
 //! | `tidegate_edge_requests_total` | `shard`, `result` | client requests ended: `ok`, `failed` |
 //! | `tidegate_edge_history_reads_total` | `shard`, `result` | pages of logs read for clients: `ok`, `failed` |
 //! | `tidegate_edge_route_requests_total` | `route`, `result` | requests by route: `ok`, `worker_error`, `no_worker`, `handler_gone`, `deadline_exceeded`, `unavailable`, `cancelled`, `unknown`; refused: `too_many`, `breaker_open` |
+//! | `tidegate_edge_route_seconds` | `route` | how long the bus and the worker took to answer, or to fail |
 //! | `tidegate_edge_route_in_flight` | `route` | requests that workers have not answered |
 //! | `tidegate_edge_route_breaker_open` | `route` | 1 while requests fail at once, or one probes |
 
+mod census;
+mod classes;
+mod pulse;
 mod recovery;
 
 use std::collections::HashMap;
@@ -62,8 +78,13 @@ use wire::{
     gateway::command::Command,
 };
 
-use self::recovery::RecoveryCounters;
-use crate::front::{Outcome, Refusal};
+pub(crate) use self::census::{Limit, State};
+use self::{census::Census, classes::Classes, pulse::Pulse, recovery::RecoveryCounters};
+use crate::{
+    clock::Tick,
+    front::{Outcome, Refusal},
+    gateway::Gateway,
+};
 
 /// Counters of the front.
 pub(crate) struct Metrics {
@@ -122,12 +143,16 @@ pub(crate) struct ShardCounters {
     reads_failed: u64,
     closed: HashMap<CloseCause, u64>,
     pub(crate) recovery: RecoveryCounters,
+    pub(crate) census: Census,
+    pub(crate) pulse: Pulse,
+    classes: Classes,
     handles: Handles,
 }
 
 /// Resolved once: looking a metric up by name costs more than counting.
 struct Handles {
     connections: Gauge,
+    arriving: Gauge,
     channels: Gauge,
     subscriptions: Gauge,
     outbox_bytes: Gauge,
@@ -144,11 +169,9 @@ struct Handles {
     over_rate: Counter,
     bytes_in: Counter,
     bytes_out: Counter,
+    messages_out: Counter,
     writes: Counter,
-    deliveries: Counter,
-    dropped_slow: Counter,
     dropped_overloaded: Counter,
-    conflated: Counter,
     gaps: Counter,
     requests_ok: Counter,
     requests_failed: Counter,
@@ -230,6 +253,9 @@ impl ShardCounters {
             reads_failed: 0,
             closed: HashMap::new(),
             recovery: RecoveryCounters::new(&shard.to_string()),
+            census: Census::new(&shard.to_string()),
+            pulse: Pulse::new(&shard.to_string()),
+            classes: Classes::new(&shard.to_string()),
             handles: Handles::new(shard),
         }
     }
@@ -262,11 +288,12 @@ impl ShardCounters {
     }
 
     /// Hands the counts to the recorder; once a second.
-    pub(crate) fn publish(&mut self, hub: &Hub, connections: usize, channels: usize) {
+    pub(crate) fn publish(&mut self, hub: &Hub, connections: usize, gateway: &Gateway, now: Tick) {
         let totals = hub.totals();
         let handles = &self.handles;
         handles.connections.set(connections as f64);
-        handles.channels.set(channels as f64);
+        handles.channels.set(gateway.fanout.channels() as f64);
+        handles.arriving.set(gateway.connections_arriving() as f64);
         handles.subscriptions.set(totals.subscriptions as f64);
         handles.outbox_bytes.set(totals.queued_bytes as f64);
         handles.opened.absolute(self.opened);
@@ -283,12 +310,13 @@ impl ShardCounters {
         handles.bytes_in.absolute(self.bytes_in);
         handles.bytes_out.absolute(self.bytes_out);
         handles.writes.absolute(self.writes);
-        handles.deliveries.absolute(totals.delivered);
-        handles.dropped_slow.absolute(totals.dropped);
+        handles.messages_out.absolute(totals.written);
         handles.dropped_overloaded.absolute(self.lost);
-        handles.conflated.absolute(totals.conflated);
         handles.gaps.absolute(totals.gaps);
         self.recovery.publish(&totals);
+        self.classes.publish(&totals);
+        self.census.publish(now);
+        self.pulse.publish();
         handles.requests_ok.absolute(self.requests_ok);
         handles.requests_failed.absolute(self.requests_failed);
         handles.reads_ok.absolute(self.reads_ok);
@@ -306,7 +334,6 @@ impl Handles {
     fn new(shard: usize) -> Self {
         let shard = shard.to_string();
         let label = || shard.clone();
-        let dropped = |reason: &'static str| counter!("tidegate_edge_dropped_total", "shard" => label(), "reason" => reason);
         let migrated = |outcome: &'static str| counter!("tidegate_edge_migrations_total", "shard" => label(), "outcome" => outcome);
         let requests = |result: &'static str| counter!("tidegate_edge_requests_total", "shard" => label(), "result" => result);
         let reads = |result: &'static str| counter!("tidegate_edge_history_reads_total", "shard" => label(), "result" => result);
@@ -318,6 +345,7 @@ impl Handles {
         };
         Self {
             connections: gauge!("tidegate_edge_connections", "shard" => label()),
+            arriving: gauge!("tidegate_edge_connections_arriving"),
             channels: gauge!("tidegate_edge_channels"),
             subscriptions: gauge!("tidegate_edge_subscriptions", "shard" => label()),
             outbox_bytes: gauge!("tidegate_edge_outbox_bytes", "shard" => label()),
@@ -334,11 +362,9 @@ impl Handles {
             messages_in: counter!("tidegate_edge_messages_received_total", "shard" => label()),
             bytes_in: counter!("tidegate_edge_received_bytes_total", "shard" => label()),
             bytes_out: counter!("tidegate_edge_sent_bytes_total", "shard" => label()),
+            messages_out: counter!("tidegate_edge_messages_sent_total", "shard" => label()),
             writes: counter!("tidegate_edge_writes_total", "shard" => label()),
-            deliveries: counter!("tidegate_edge_deliveries_total", "shard" => label()),
-            dropped_slow: dropped("slow_connection"),
-            dropped_overloaded: dropped("gateway_overloaded"),
-            conflated: counter!("tidegate_edge_conflated_total", "shard" => label()),
+            dropped_overloaded: counter!("tidegate_edge_dropped_total", "shard" => label(), "reason" => "gateway_overloaded"),
             gaps: counter!("tidegate_edge_bus_gaps_total", "shard" => label()),
             requests_ok: requests("ok"),
             requests_failed: requests("failed"),

@@ -17,7 +17,7 @@ use std::{
 };
 
 use bus::{BusError, Reply};
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use parking_lot::Mutex;
 use wire::{
     client::{ErrorCode, Failure},
@@ -46,6 +46,7 @@ pub(crate) struct Passage {
     admitted: Option<Admitted>,
     /// The request waits at least as long as the route's workers are given.
     patient: bool,
+    entered: Instant,
     ending: Ending,
 }
 
@@ -62,6 +63,7 @@ pub(crate) enum Refusal {
 struct RouteMetrics {
     in_flight: Gauge,
     broken: Gauge,
+    seconds: Histogram,
     endings: [Counter; Ending::ALL.len()],
 }
 
@@ -115,6 +117,7 @@ impl Route {
             route: self.clone(),
             admitted: None,
             patient: false,
+            entered: Instant::now(),
             ending: Ending::Unknown,
         })
     }
@@ -126,7 +129,9 @@ impl Passage {
     /// Notes how the request ended and gives the place back.
     pub(crate) fn end(mut self, outcome: &Result<Reply, BusError>) {
         self.ending = Ending::of(outcome);
-        self.route.metrics.count(self.ending);
+        let metrics = &self.route.metrics;
+        metrics.count(self.ending);
+        metrics.seconds.record(self.entered.elapsed());
     }
 }
 
@@ -178,6 +183,7 @@ impl RouteMetrics {
         Self {
             in_flight: gauge!("tidegate_edge_route_in_flight", "route" => label()),
             broken: gauge!("tidegate_edge_route_breaker_open", "route" => label()),
+            seconds: histogram!("tidegate_edge_route_seconds", "route" => label()),
             endings: Ending::ALL.map(ending),
         }
     }

@@ -17,6 +17,21 @@ pub enum Class {
     Sampled(Rate),
 }
 
+/// What became of a class's publications so far, each subscriber counted. A conflating
+/// channel's count as [`Class::Latest`], whatever their subscribers asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Appended to outboxes.
+    pub delivered: u64,
+    /// The bytes of these, frames included.
+    pub bytes: u64,
+    /// Withheld from slow members; those of `delivered` that were let go later are
+    /// among them.
+    pub dropped: u64,
+    /// Replaced by newer ones of the same key before they reached a subscriber.
+    pub conflated: u64,
+}
+
 /// Times per second, one to a thousand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate(u16);
@@ -24,6 +39,18 @@ pub struct Rate(u16);
 // === impl Class ===
 
 impl Class {
+    /// Their names, as metrics have them, in the order of [`Self::index`].
+    pub const LABELS: [&str; 3] = ["all", "latest", "sampled"];
+
+    /// Which of [`Self::LABELS`] it is.
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::All => 0,
+            Self::Latest => 1,
+            Self::Sampled(_) => 2,
+        }
+    }
+
     /// What a subscriber gets who asks for `asked` where this is given: never
     /// more than that.
     pub fn at_most(self, asked: Self) -> Self {

@@ -1,6 +1,6 @@
 //! What the hub reports: things that happened to one member, and running totals.
 
-use crate::member::MemberId;
+use crate::{Class, class::Share, member::MemberId};
 
 /// Chosen by the caller of [`crate::Hub::send`]; comes back in [`Fact::Written`].
 pub type Receipt = u64;
@@ -54,6 +54,10 @@ pub struct Totals {
     /// Publications replaced by newer ones of the same key before they reached a
     /// subscriber so far, each subscriber counted.
     pub conflated: u64,
+    /// The last three by class, in the order of [`Class::LABELS`].
+    pub classes: [Share; Class::LABELS.len()],
+    /// Frames written entirely so far.
+    pub written: u64,
     /// Members that overflowed so far.
     pub overflowed: u64,
 }

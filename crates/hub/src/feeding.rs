@@ -24,7 +24,7 @@ pub(crate) struct Meal {
     /// By channel and cursor, with the cursor behind it.
     chunks: HashMap<(u32, u64), (Chunks, u64)>,
     /// The same for those who don't get all.
-    pub(crate) helpings: HashMap<(u32, Version, usize), Helping>,
+    pub(crate) helpings: HashMap<(u32, usize, Version, usize), Helping>,
     pub(crate) bytes: usize,
     members: usize,
 }

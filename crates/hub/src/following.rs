@@ -128,7 +128,8 @@ impl Following {
     fn pass(&mut self, batch: &Batch, alias: u32, members: &mut Members, limits: &BacklogLimits) {
         let before = self.head;
         self.head += batch.publications().count() as u64;
-        let policy = DeliveryPolicy::of_followers();
+        // Who gets samples is given none of this.
+        let policy = DeliveryPolicy::of_follower(Class::Latest);
         let mut chunks = Chunks::new(batch.clone(), alias, policy);
         for follower in &mut self.followers {
             if !follower.waits && follower.takes_live(members) {
@@ -199,7 +200,7 @@ impl Following {
             batch.put_gap_first(gap);
         }
         Helping {
-            chunks: Chunks::new(batch, alias, DeliveryPolicy::of_followers()),
+            chunks: Chunks::new(batch, alias, DeliveryPolicy::of_follower(follower.class)),
             end: portion.end,
             withheld,
         }
@@ -430,12 +431,14 @@ impl Hub {
             return false;
         };
         let follower = following.followers[index];
+        let policy = DeliveryPolicy::of_follower(follower.class);
         let mut own;
         let helping = if follower.lost.is_some() || follower.evicted != following.newest.evicted() {
             own = following.next(alias, index, bytes);
             &mut own
         } else {
-            let at = (key, follower.cursor, bytes);
+            let kind = policy.class.index();
+            let at = (key, kind, follower.cursor, bytes);
             let made = || following.next(alias, index, bytes);
             meal.helpings.entry(at).or_insert_with(made)
         };
@@ -444,7 +447,7 @@ impl Hub {
         };
         meal.bytes += taken;
         let Withheld { dropped, conflated } = helping.withheld;
-        self.members.withheld(dropped, conflated);
+        self.members.withheld(policy.class, dropped, conflated);
         let follower = &mut following.followers[index];
         follower.cursor = helping.end;
         follower.lost = None;

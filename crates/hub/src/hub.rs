@@ -383,6 +383,7 @@ impl Hub {
     /// What the hub holds, and what it has done so far. Costs nothing.
     pub fn totals(&self) -> Totals {
         let ledger = self.members.ledger();
+        let all = ledger.all();
         Totals {
             members: self.members.len(),
             channels: self.channels.len(),
@@ -392,9 +393,11 @@ impl Hub {
             gaps: self.gaps,
             queued_bytes: ledger.bytes,
             queued_items: ledger.items,
-            delivered: ledger.delivered,
-            dropped: ledger.dropped,
-            conflated: ledger.conflated,
+            delivered: all.delivered,
+            dropped: all.dropped,
+            conflated: all.conflated,
+            classes: ledger.classes,
+            written: ledger.written,
             overflowed: ledger.overflowed,
         }
     }

@@ -30,7 +30,7 @@ mod snapshot;
 mod verdict;
 
 pub use channel::Source;
-pub use class::{Class, Rate};
+pub use class::{Class, Rate, Share};
 pub use fact::{Fact, Receipt, Totals};
 pub use hub::{AlreadySubscribed, Hub, Left, NotSubscribed};
 pub use log_read::{LogPage, LogRead, ReadOutcome};

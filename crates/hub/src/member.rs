@@ -7,6 +7,7 @@ use wire::{Subprotocol, client::Gap};
 
 use crate::{
     chunk::{Chunk, Chunks, MAX_CHUNK_BYTES},
+    class::Class,
     fact::Fact,
     outbox::{Control, Item, Ledger, Outbox},
     policy::{Admission, OutboxLimits, admit},
@@ -294,9 +295,10 @@ impl Members {
     }
 
     /// Counts what is withheld from one that gets not all.
-    pub(crate) fn withheld(&mut self, dropped: u64, conflated: u64) {
-        self.intake.ledger.dropped += dropped;
-        self.intake.ledger.conflated += conflated;
+    pub(crate) fn withheld(&mut self, class: Class, dropped: u64, conflated: u64) {
+        let share = &mut self.intake.ledger.classes[class.index()];
+        share.dropped += dropped;
+        share.conflated += conflated;
     }
 
     /// Lets a lagging member be fed, if its outbox has room.

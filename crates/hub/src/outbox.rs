@@ -8,7 +8,14 @@ use std::{io::IoSlice, mem, rc::Rc};
 use smallvec::SmallVec;
 use wire::{Subprotocol, client::Gap};
 
-use crate::{chunk::Chunk, fact::Receipt, gap::QueuedGap, policy::is_droppable, queue::Queue};
+use crate::{
+    chunk::Chunk,
+    class::{Class, Share},
+    fact::Receipt,
+    gap::QueuedGap,
+    policy::is_droppable,
+    queue::Queue,
+};
 
 /// Bytes charged for each frame on top of its length: what it costs to keep.
 pub const ITEM_OVERHEAD: usize = 64;
@@ -49,12 +56,10 @@ pub(crate) struct Control {
 pub(crate) struct Ledger {
     pub(crate) bytes: u64,
     pub(crate) items: u64,
-    /// Publications queued so far.
-    pub(crate) delivered: u64,
-    /// Publications let go so far.
-    pub(crate) dropped: u64,
-    /// Publications replaced by newer ones so far.
-    pub(crate) conflated: u64,
+    /// Frames written entirely so far.
+    pub(crate) written: u64,
+    /// What became of publications so far.
+    pub(crate) classes: [Share; Class::LABELS.len()],
     /// Members that overflowed so far.
     pub(crate) overflowed: u64,
 }
@@ -126,7 +131,7 @@ impl Outbox {
         self.charge(item.charge(), ledger);
         ledger.items += 1;
         if let Item::Publications(chunk) = &item {
-            ledger.delivered += u64::from(chunk.publications());
+            ledger.give(chunk);
         }
         self.items.push(item);
     }
@@ -149,6 +154,7 @@ impl Outbox {
             }
             written -= length;
             let item = self.take(0, ledger);
+            ledger.written += 1;
             if let Item::Control(control) = item
                 && let Some(receipt) = control.receipt
             {
@@ -175,7 +181,7 @@ impl Outbox {
             unreachable!("just found")
         };
         let chunk = chunk.clone();
-        ledger.dropped += u64::from(chunk.publications());
+        ledger.drop(&chunk);
         if self.widen_gap(index, &chunk, false, ledger) {
             self.take(index, ledger);
             return true;
@@ -197,7 +203,7 @@ impl Outbox {
         subprotocol: Subprotocol,
         ledger: &mut Ledger,
     ) {
-        ledger.dropped += u64::from(chunk.publications());
+        ledger.drop(chunk);
         let again_behind = chunk.can_come_again().then_some(chunk.after());
         if !self.widen_gap(self.items(), chunk, again_behind.is_some(), ledger) {
             let gap = QueuedGap::new(*chunk.withheld(), subprotocol, again_behind);
@@ -253,7 +259,7 @@ impl Outbox {
                 Item::Control(_) => index += 1,
                 Item::Gap(_) => drop(self.take(index, ledger)),
                 Item::Publications(chunk) => {
-                    ledger.dropped += u64::from(chunk.publications());
+                    ledger.drop(chunk);
                     self.take(index, ledger);
                 }
             }
@@ -313,6 +319,32 @@ impl Outbox {
     fn discharge(&mut self, bytes: usize, ledger: &mut Ledger) {
         self.bytes -= bytes as u32;
         ledger.bytes -= bytes as u64;
+    }
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// Sums over all classes.
+    pub(crate) fn all(&self) -> Share {
+        let mut all = Share::default();
+        for share in &self.classes {
+            all.delivered += share.delivered;
+            all.bytes += share.bytes;
+            all.dropped += share.dropped;
+            all.conflated += share.conflated;
+        }
+        all
+    }
+
+    fn give(&mut self, chunk: &Chunk) {
+        let share = &mut self.classes[chunk.policy().class.index()];
+        share.delivered += u64::from(chunk.publications());
+        share.bytes += chunk.frame().len() as u64;
+    }
+
+    fn drop(&mut self, chunk: &Chunk) {
+        self.classes[chunk.policy().class.index()].dropped += u64::from(chunk.publications());
     }
 }
 

@@ -170,9 +170,13 @@ impl DeliveryPolicy {
     }
 
     /// What reaches who gets not all: there is always a newer one.
-    pub(crate) fn of_followers() -> Self {
+    pub(crate) fn of_follower(class: Class) -> Self {
+        let class = match class {
+            Class::All | Class::Latest => Class::Latest,
+            Class::Sampled(_) => class,
+        };
         Self {
-            class: Class::Latest,
+            class,
             overflow: Overflow::DropOldest,
         }
     }

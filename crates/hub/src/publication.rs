@@ -73,6 +73,15 @@ impl EncodedPublication {
         }
     }
 
+    /// When it was published, by the publisher's clock, in microseconds of Unix time;
+    /// zero: nobody knows.
+    pub fn published_at_us(&self) -> i64 {
+        match &self.event.event {
+            Some(Event::Publication(publication)) => publication.published_at_us,
+            _ => 0,
+        }
+    }
+
     /// Which life of the channel's log it is of.
     pub fn life(&self) -> u32 {
         self.life

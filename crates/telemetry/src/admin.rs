@@ -146,7 +146,10 @@ async fn serve(socket: TcpStream, pages: Pages) {
 impl Pages {
     fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         let render: fn(&Self) -> Response<Full<Bytes>> = match request.uri().path() {
-            "/metrics" => |pages| page(StatusCode::OK, PROMETHEUS, pages.metrics.render()),
+            "/metrics" => |pages| {
+                pages.health.record();
+                page(StatusCode::OK, PROMETHEUS, pages.metrics.render())
+            },
             "/livez" => |_| page(StatusCode::OK, TEXT, "alive\n"),
             "/readyz" => |pages| report(&pages.health.readiness()),
             "/startupz" => |pages| report(&pages.health.startup()),

@@ -9,6 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use metrics::gauge;
 use serde::Serialize;
 
 /// The conditions of this process; cheap to clone. Register all of them before
@@ -67,6 +68,13 @@ impl Health {
     /// Whether all conditions hold.
     pub fn is_ready(&self) -> bool {
         self.lock().values().all(|state| state.ready)
+    }
+
+    /// Hands the conditions to the recorder.
+    pub(crate) fn record(&self) {
+        for state in self.lock().values() {
+            gauge!("tidegate_process_ready", "condition" => state.name).set(f64::from(state.ready));
+        }
     }
 
     pub(crate) fn readiness(&self) -> Report {

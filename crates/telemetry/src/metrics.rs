@@ -3,6 +3,7 @@
 //! | metric | labels | meaning |
 //! |---|---|---|
 //! | `tidegate_build_info` | `version` | always 1; the labels say what runs |
+//! | `tidegate_process_ready` | `condition` | 1 while it holds; the process is ready while all do |
 //! | `process_start_time_seconds` | | when the process began to record, in seconds since 1970 |
 //! | `process_open_fds` | | open file descriptors: every connection has one |
 //! | `process_max_fds` | | how many it may have; absent where there is no limit |

@@ -38,7 +38,7 @@ const SIZE_BYTES: &[f64] = &[
 /// Everything else counts things, such as events in a write: powers of two
 /// while batches are small, powers of four above.
 const COUNT: &[f64] = &[
-    1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1_024.0, 4_096.0,
+    1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1_024.0, 4_096.0, 16_384.0, 65_536.0,
 ];
 
 /// Histograms keep each sample, at 16 bytes, until the next upkeep.

@@ -79,6 +79,7 @@ impl Shard {
             phase,
             flow: Flow::default(),
             heard: now,
+            behind_since: None,
             allowance: Allowance::default(),
             requests: Vec::new(),
             profile,

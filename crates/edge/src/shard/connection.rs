@@ -23,6 +23,8 @@ pub(crate) struct Connection {
     pub(crate) flow: Flow,
     /// When the peer last said anything.
     pub(crate) heard: Tick,
+    /// When the outbox was last empty, if the kernel has left something in it since.
+    pub(crate) behind_since: Option<Tick>,
     /// What it may send.
     pub(super) allowance: Allowance,
     /// Requests on the bus, to cancel when the connection ends.

@@ -35,7 +35,12 @@ mod ticket;
 mod transmit;
 mod wills;
 
-use std::{io, mem, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    io, mem,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hub::{Hub, MemberId};
 use mio::{Events, Poll, Token};
@@ -191,11 +196,12 @@ impl Shard {
             self.feeding |= self.core.hub.is_anybody_hungry();
         }
         self.abandon_all();
-        self.core.counters.publish(&self.core.hub, 0, 0);
+        self.publish_counts(0);
     }
 
     /// Sleeps until there is something to do.
     fn wait(&mut self, events: &mut Events) {
+        self.core.counters.pulse.sleeps(Instant::now());
         let busy = self.feeding || !self.unread.is_empty() || !self.mailbox().may_sleep();
         let timeout = if busy {
             Duration::ZERO
@@ -204,7 +210,9 @@ impl Shard {
             let next_scan = self.scanner.next_in(self.core.clock.now());
             next_scan.min(Duration::from_millis(until_sample))
         };
-        match self.poll.poll(events, Some(timeout)) {
+        let polled = self.poll.poll(events, Some(timeout));
+        self.core.counters.pulse.wakes(Instant::now(), timeout);
+        match polled {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
             Err(error) => {

@@ -24,11 +24,14 @@ impl Shard {
     pub(super) fn take_mail(&mut self) {
         let mut inbox = mem::take(&mut self.inbox);
         self.mailbox().take(&mut inbox);
+        self.core.counters.pulse.finds(inbox.mail.len());
         let limits = self.core.gateway.config.outbox;
         let (mut publications, mut bytes) = (0, 0);
         for mail in inbox.mail.drain(..) {
             if let Mail::Publication(publication) = &mail {
                 publications += 1;
+                let at_us = publication.published_at_us();
+                self.core.counters.pulse.carries(at_us);
                 bytes += publication.encoded_len();
             }
             self.handle_mail(mail);

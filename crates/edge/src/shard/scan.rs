@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 use wire::CloseCause;
 
 use super::{
-    Shard,
+    Core, Shard,
     connection::{Connection, Phase},
     member,
 };
-use crate::clock::{Clock, Tick, ticks};
+use crate::{
+    clock::{Clock, Tick, ticks},
+    metrics::{Limit, State},
+};
 
 /// Ticks in which every connection is looked at once: a second.
 const TICKS_PER_ROUND: u32 = 16;
@@ -70,6 +73,7 @@ impl Shard {
         } else {
             (self.scanner.slot + part).min(capacity)
         };
+        self.core.counters.census.begin();
         for slot in self.scanner.slot..end {
             self.look_at(slot, now);
         }
@@ -77,18 +81,28 @@ impl Shard {
         if end_of_round {
             self.scanner.slot = 0;
             self.scanner.ticks = 0;
-            let fanout = &self.core.gateway.fanout;
-            fanout.sweep(Instant::now());
-            let channels = fanout.channels();
-            self.core
-                .counters
-                .publish(&self.core.hub, self.connections.len(), channels);
+            self.core.gateway.fanout.sweep(Instant::now());
+            self.publish_counts(self.connections.len());
         }
     }
 
+    pub(super) fn publish_counts(&mut self, connections: usize) {
+        let Core {
+            counters,
+            hub,
+            gateway,
+            clock,
+            ..
+        } = &mut self.core;
+        counters.publish(hub, connections, gateway, clock.now());
+    }
+
     fn look_at(&mut self, slot: usize, now: Tick) {
-        let heartbeat = ticks(self.core.gateway.config.heartbeat);
-        let Some(connection) = self.connections.get_mut(slot) else {
+        let Self {
+            connections, core, ..
+        } = self;
+        let heartbeat = ticks(core.gateway.config.heartbeat);
+        let Some(connection) = connections.get_mut(slot) else {
             return;
         };
         if connection.requests.is_empty() && connection.requests.capacity() > 0 {
@@ -98,16 +112,52 @@ impl Shard {
             // It is we who do not listen: that is no silence of the peer's.
             connection.heard = now;
         }
+        core.note(slot, connection, now);
         match due(connection, now, heartbeat, slot) {
             None => {}
             Some(Due::Ping) => {
                 connection.flow.pinged = true;
-                self.core
-                    .hub
-                    .send_frame(member(slot), self.core.ping.clone());
+                core.hub.send_frame(member(slot), core.ping.clone());
             }
             Some(Due::Close(cause)) => self.close(slot, cause),
             Some(Due::Remove(cause)) => self.remove(slot, cause),
+        }
+    }
+}
+
+impl Core {
+    /// Counts a connection for the metrics.
+    fn note(&mut self, slot: usize, connection: &Connection, now: Tick) {
+        let (census, flow) = (&mut self.counters.census, connection.flow);
+        let mut is_full = false;
+        let state = match &connection.phase {
+            Phase::Greeting(_) | Phase::Verifying(_) => State::Greeting,
+            Phase::Closing(_) => State::Closing,
+            _ if flow.leaving || flow.asked_to_move => State::Moving,
+            _ if flow.blocked => State::Stalled,
+            Phase::Established(session) => {
+                is_full = session.is_full();
+                match is_full || flow.over_rate {
+                    true => State::Unread,
+                    false => State::Live,
+                }
+            }
+            Phase::Echo => State::Live,
+        };
+        census.see(connection.profile.subprotocol, state);
+        if is_full {
+            census.is_near(Limit::Requests);
+        }
+        if flow.over_rate {
+            census.is_near(Limit::Rate);
+        }
+        if flow.blocked {
+            let (outbox, limits) = (self.hub.outbox(member(slot)), self.gateway.config.outbox);
+            let ticks = connection.behind_since.map_or(0, |since| now.since(since));
+            census.is_stalled(outbox.bytes(), ticks);
+            if outbox.bytes() >= limits.bytes / 4 * 3 || outbox.items() >= limits.items / 4 * 3 {
+                census.is_near(Limit::Outbox);
+            }
         }
     }
 }

@@ -29,9 +29,10 @@ impl Shard {
             }
             // Acting on a fact may put something into an outbox.
             if !self.note_facts() {
-                return;
+                break;
             }
         }
+        self.core.counters.pulse.wrote(self.core.clock.now());
     }
 
     /// The kernel has room again.
@@ -123,6 +124,10 @@ impl Core {
         }
         if connection.flow.blocked {
             self.hub.stalled(member);
+            let now = self.clock.now();
+            connection.behind_since.get_or_insert(now);
+        } else {
+            connection.behind_since = None;
         }
         Ok(())
     }

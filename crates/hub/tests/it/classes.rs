@@ -74,6 +74,33 @@ fn publish(hub: &mut Hub, keys: &str, first: u64) {
 }
 
 #[test]
+fn what_becomes_of_publications_is_counted_by_class() {
+    let mut hub = subscribed(ROOMY, &[ALL, LATEST, policy(sampled(1), LATEST.overflow)]);
+    publish(&mut hub, "a", 1);
+    hub.stalled(MemberId(1));
+    publish(&mut hub, "aab", 2);
+    let mut read = got(&mut hub, 1).len();
+    for now_ms in [0, 1000] {
+        hub.sample(now_ms);
+        hub.feed();
+    }
+    read += (0..3)
+        .map(|member| got(&mut hub, member).len())
+        .sum::<usize>();
+    assert_eq!(read, 4 + (1 + 3) + 3, "two of them have gaps");
+    let totals = hub.totals();
+    let counts = totals.classes.map(|one| (one.delivered, one.conflated));
+    assert_eq!(counts, [(4, 0), (3, 1), (2, 2)]);
+    assert_eq!((totals.delivered, totals.conflated), (9, 3));
+    assert_eq!(totals.written, 2 + 2 + 1, "frames");
+    let [all, latest, sampled] = totals.classes.map(|one| one.bytes);
+    assert!(
+        all > latest && latest > sampled && sampled > 0,
+        "{totals:?}"
+    );
+}
+
+#[test]
 fn who_keeps_up_gets_all_and_who_does_not_the_newest_of_each_key() {
     let mut hub = subscribed(ROOMY, &[LATEST, LATEST, ALL]);
     publish(&mut hub, "ab", 1);

@@ -57,7 +57,19 @@ async fn probes_follow_the_conditions() {
     assert!(server.get("/startupz").await.starts_with("HTTP/1.1 503 "));
     bus.set_ready();
     assert!(server.get("/readyz").await.starts_with("HTTP/1.1 200 "));
+    assert!(
+        server
+            .get("/metrics")
+            .await
+            .contains("\ntidegate_process_ready{condition=\"bus\"} 1\n")
+    );
     bus.set_unready("disconnected");
+    assert!(
+        server
+            .get("/metrics")
+            .await
+            .contains("\ntidegate_process_ready{condition=\"bus\"} 0\n")
+    );
     let response = server.get("/readyz").await;
     assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
     assert!(

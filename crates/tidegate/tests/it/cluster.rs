@@ -7,6 +7,7 @@ mod fencing;
 mod following;
 mod mailboxes;
 mod market;
+mod measuring;
 mod outages;
 mod repeating;
 mod returning;
