@@ -6,17 +6,17 @@ use tonic::{Request, Response, Status};
 use wire::{
     control::{
         CountConnectionsRequest, CountConnectionsResponse, DisconnectRequest, DisconnectResponse,
-        GetConnectionRequest, GetConnectionResponse, ListConnectionsRequest,
-        ListConnectionsResponse, SubscribeRequest, SubscribeResponse, UnsubscribeRequest,
-        UnsubscribeResponse, WatchRequest, disconnect_request, subscribe_request,
-        unsubscribe_request,
+        ExplainRequest, ExplainResponse, GetConnectionRequest, GetConnectionResponse,
+        ListConnectionsRequest, ListConnectionsResponse, SubscribeRequest, SubscribeResponse,
+        UnsubscribeRequest, UnsubscribeResponse, WatchRequest, disconnect_request,
+        subscribe_request, unsubscribe_request,
     },
     gateway::{self, Changed, command::Command, command_reply::Reply},
 };
 
 use crate::{
     channels::Channels,
-    deadline,
+    deadline, explain,
     gateways::{Gateways, all},
     generated::connection_service_server::ConnectionService,
     list::{Listing, describe},
@@ -36,6 +36,7 @@ pub(crate) struct Connections {
     channels: Channels,
     watching: Watching,
     get: Arc<Method>,
+    explain: Arc<Method>,
     list: Arc<Method>,
     count: Arc<Method>,
     disconnect: Arc<Method>,
@@ -53,6 +54,7 @@ impl Connections {
             channels,
             watching,
             get: method("GetConnection"),
+            explain: method("Explain"),
             list: method("ListConnections"),
             count: method("CountConnections"),
             disconnect: method("Disconnect"),
@@ -211,6 +213,14 @@ impl ConnectionService for Connections {
         request: Request<GetConnectionRequest>,
     ) -> Result<Response<GetConnectionResponse>, Status> {
         self.get.observe(self.read(request)).await
+    }
+
+    async fn explain(
+        &self,
+        request: Request<ExplainRequest>,
+    ) -> Result<Response<ExplainResponse>, Status> {
+        let explained = explain::explain(&self.gateways, request);
+        self.explain.observe(explained).await
     }
 
     async fn list_connections(

@@ -16,6 +16,8 @@ mod connections;
 mod deadline;
 mod directory;
 mod durable;
+mod explain;
+mod findings;
 mod gateway_service;
 mod gateways;
 mod generated;

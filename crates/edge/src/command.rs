@@ -18,7 +18,7 @@ use wire::{
 
 use self::query::Place;
 pub(crate) use self::{
-    answer::Answer,
+    answer::{Answer, MAX_EXPLAINED},
     query::{Queries, Query},
 };
 use crate::{drain::DrainStage, gateway::Gateway, shard::Mail};

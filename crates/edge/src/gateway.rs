@@ -17,8 +17,8 @@ use tokio::sync::Semaphore;
 
 use crate::{
     acks::Acks, command::Queries, config::EdgeConfig, drain::Drain, fanout::Fanout,
-    fencing::Claims, front::Door, mailbox::Mailbox, metrics::Metrics, route::Route, shard::Mail,
-    user_limit::Looks, wills::Orders,
+    fencing::Claims, front::Door, mailbox::Mailbox, metrics::Metrics, past::PastCloses,
+    route::Route, shard::Mail, user_limit::Looks, wills::Orders,
 };
 
 /// Shared by the front and the shards; nothing in it is on the path of a
@@ -58,6 +58,8 @@ pub(crate) struct Gateway {
     /// Connections from accept to their end.
     pub(crate) connections: Arc<AtomicUsize>,
     pub(crate) drain: Drain,
+    /// How connections ended.
+    pub(crate) past: PastCloses,
     /// Unix time in milliseconds.
     pub(crate) started_at_ms: i64,
     /// How many there may be: the configuration's cap, or what descriptors allow.

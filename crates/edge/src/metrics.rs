@@ -96,7 +96,7 @@ pub(crate) struct Metrics {
 }
 
 /// Labels of commands, in the order of [`command_index`].
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "deliver",
     "disconnect",
     "list_connections",
@@ -106,6 +106,7 @@ const COMMANDS: [&str; 9] = [
     "drain",
     "status",
     "fence",
+    "explain",
 ];
 
 /// Counts of one shard.
@@ -223,6 +224,7 @@ fn command_index(command: &Command) -> usize {
         Command::Drain(_) => 6,
         Command::Status(_) => 7,
         Command::Fence(_) => 8,
+        Command::Explain(_) => 9,
     }
 }
 

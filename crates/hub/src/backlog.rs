@@ -9,7 +9,7 @@ mod reading;
 use std::{collections::VecDeque, mem, sync::Arc};
 
 use crate::{
-    class::Class, member::MemberId, place::Place, policy::BacklogLimits,
+    class::Class, explain::Lot, member::MemberId, place::Place, policy::BacklogLimits,
     publication::EncodedPublication, run::Run, verdict::Ticket,
 };
 
@@ -266,6 +266,13 @@ impl Backlog {
 
     pub(crate) fn behind(&self) -> &[Behind] {
         &self.behind
+    }
+
+    /// What is known here to come behind `cursor`: the log may have more.
+    pub(crate) fn kept_behind(&self, cursor: u64) -> Lot {
+        let runs = self.pages.iter().chain([&self.ring]);
+        let lots = runs.map(|run| run.lot_behind(cursor));
+        lots.max_by_key(|lot| lot.publications).unwrap_or_default()
     }
 
     /// Adds a subscription that has everything up to `cursor`; returns its index.

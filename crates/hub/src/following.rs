@@ -12,6 +12,7 @@ use wire::client::{Gap, GapCause};
 use crate::{
     chunk::{Batch, Chunks},
     class::Class,
+    explain::Lot,
     feeding::Meal,
     gap,
     hub::{Hub, NotSubscribed},
@@ -115,6 +116,19 @@ impl Following {
         }
         let moved = self.followers.get(index)?;
         Some((moved.member, moved.is_behind))
+    }
+
+    /// What a follower gets, and what it has not been given.
+    pub(crate) fn lag(&self, index: usize) -> (Class, Lot) {
+        let follower = &self.followers[index];
+        if !follower.waits {
+            return (follower.class, Lot::default());
+        }
+        let lag = Lot {
+            publications: self.head - follower.cursor,
+            bytes: self.newest.bytes_behind(follower.cursor),
+        };
+        (follower.class, lag)
     }
 
     fn ends_waiting(&mut self) {

@@ -40,6 +40,11 @@ impl QueuedGap {
         self.gap.alias
     }
 
+    /// How many publications it tells of.
+    pub(crate) fn withheld(&self) -> u64 {
+        self.gap.dropped + self.gap.conflated
+    }
+
     pub(crate) fn frame(&self) -> &[u8] {
         &self.frame
     }

@@ -365,9 +365,15 @@ impl Hub {
     }
 
     /// Notes that the kernel takes no more of the member's outbox for now: until it
-    /// is empty, the member does not keep up.
-    pub fn stalled(&mut self, member: MemberId) {
-        self.members.stalled(member);
+    /// is empty, the member does not keep up. Whether it did until now.
+    pub fn stalled(&mut self, member: MemberId) -> bool {
+        self.members.stalled(member)
+    }
+
+    /// Whether the kernel took all that the member was to be written, or its outbox
+    /// has been empty since.
+    pub fn keeps_up(&self, member: MemberId) -> bool {
+        self.members.keeps_up(member)
     }
 
     /// Whether somebody who is behind has room for more.

@@ -10,6 +10,7 @@ mod backlog;
 mod channel;
 mod chunk;
 mod class;
+mod explain;
 mod fact;
 mod feeding;
 mod following;
@@ -31,6 +32,7 @@ mod verdict;
 
 pub use channel::Source;
 pub use class::{Class, Rate, Share};
+pub use explain::{Departure, DepartureKind, Lane, Listening, Lot, WaitsFor};
 pub use fact::{Fact, Receipt, Totals};
 pub use hub::{AlreadySubscribed, Hub, Left, NotSubscribed};
 pub use log_read::{LogPage, LogRead, ReadOutcome};

@@ -276,11 +276,12 @@ impl Members {
         }
     }
 
-    /// Notes that the kernel takes no more for now.
-    pub(crate) fn stalled(&mut self, id: MemberId) {
-        if let Some(member) = self.get_mut(id) {
-            member.stalled = !member.outbox.is_empty();
-        }
+    /// Notes that the kernel takes no more for now; whether it took all so far.
+    pub(crate) fn stalled(&mut self, id: MemberId) -> bool {
+        self.get_mut(id).is_some_and(|member| {
+            let stalled = !member.outbox.is_empty();
+            !mem::replace(&mut member.stalled, stalled) && stalled
+        })
     }
 
     /// Whether a member takes what it is given as it comes.

@@ -122,6 +122,17 @@ impl Newest {
         }
     }
 
+    /// Bytes of what comes behind `cursor`.
+    pub(crate) fn bytes_behind(&self, cursor: Version) -> u64 {
+        let first = self
+            .order
+            .partition_point(|(version, _)| *version <= cursor);
+        let kept = self.order[first..].iter();
+        let kept = kept.filter_map(|(_, publication)| publication.as_ref());
+        kept.map(|publication| publication.encoded_len() as u64)
+            .sum()
+    }
+
     fn take(&mut self, version: Version) -> Option<Arc<EncodedPublication>> {
         let index = self.order.partition_point(|(each, _)| *each < version);
         let (found, publication) = self.order.get_mut(index)?;

@@ -119,6 +119,16 @@ impl Outbox {
         self.frames().take(MAX_SLICES).map(IoSlice::new).collect()
     }
 
+    /// Everything in it, in the order in which it is written.
+    pub(crate) fn queued(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter()
+    }
+
+    /// How many bytes of the first frame are written.
+    pub(crate) fn written(&self) -> usize {
+        self.written as usize
+    }
+
     /// What is left to write of each frame.
     fn frames(&self) -> impl Iterator<Item = &[u8]> {
         let mut written = self.written as usize;
@@ -351,7 +361,7 @@ impl Ledger {
 // === impl Item ===
 
 impl Item {
-    fn frame(&self) -> &[u8] {
+    pub(crate) fn frame(&self) -> &[u8] {
         match self {
             Self::Publications(chunk) => chunk.frame(),
             Self::Gap(gap) => gap.frame(),

@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::{chunk::Batch, publication::EncodedPublication};
+use crate::{chunk::Batch, explain::Lot, publication::EncodedPublication};
 
 /// An unbroken part of a channel. Whoever has everything up to its beginning can
 /// be given all of it.
@@ -41,6 +41,18 @@ impl Run {
     /// Whether it holds what comes next for who has everything up to `cursor`.
     pub(crate) fn continues(&self, cursor: u64) -> bool {
         self.after <= cursor && cursor < self.end()
+    }
+
+    /// What of it comes behind `cursor`.
+    pub(crate) fn lot_behind(&self, cursor: u64) -> Lot {
+        let first = self
+            .publications
+            .partition_point(|publication| publication.offset() <= cursor);
+        let behind = self.publications.range(first..);
+        behind.fold(Lot::default(), |lot, publication| Lot {
+            publications: lot.publications + 1,
+            bytes: lot.bytes + publication.encoded_len() as u64,
+        })
     }
 
     /// Adds the next publication; if it does not follow the last one, the run

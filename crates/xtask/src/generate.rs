@@ -61,13 +61,24 @@ fn collect(dir: &Path, extension: &str, into: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 fn generate_messages(descriptors: &FileDescriptorSet, out: &Path) -> Result<()> {
-    prost_build::Config::new()
-        .bytes(["."])
-        .enable_type_names()
+    let config = || {
+        let mut config = prost_build::Config::new();
         // The largest and rarest event: boxed, or every event is as large.
-        .boxed(".tidegate.client.v1.ClientEvent.event.hello")
-        .out_dir(out)
+        let hello = ".tidegate.client.v1.ClientEvent.event.hello";
+        config
+            .bytes(["."])
+            .enable_type_names()
+            .boxed(hello)
+            .out_dir(out);
+        config
+    };
+    // Gateways answer with messages of the control plane's, which lie beside theirs.
+    config()
+        .extern_path(".tidegate.control.v1", "crate::control")
         .compile_fds(descriptors.clone())?;
+    let (mut others, gateway) = (descriptors.clone(), "tidegate.gateway.v1");
+    others.file.retain(|file| file.package() != gateway);
+    config().compile_fds(others)?;
     pbjson_build::Builder::new()
         .register_descriptors(&descriptors.encode_to_vec())?
         .out_dir(out)

@@ -705,6 +705,34 @@ pub mod connection_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Shows all that gateways know of a connection, or of the connections of a user
+        /// or session. NOT_FOUND if there is none.
+        pub async fn explain(
+            &mut self,
+            request: impl tonic::IntoRequest<::wire::control::ExplainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::ExplainResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tidegate.control.v1.ConnectionService/Explain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("tidegate.control.v1.ConnectionService", "Explain"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Lists connections, page by page, in order of connection id.
         pub async fn list_connections(
             &mut self,
@@ -905,6 +933,15 @@ pub mod connection_service_server {
             tonic::Response<::wire::control::GetConnectionResponse>,
             tonic::Status,
         >;
+        /// Shows all that gateways know of a connection, or of the connections of a user
+        /// or session. NOT_FOUND if there is none.
+        async fn explain(
+            &self,
+            request: tonic::Request<::wire::control::ExplainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::ExplainResponse>,
+            tonic::Status,
+        >;
         /// Lists connections, page by page, in order of connection id.
         async fn list_connections(
             &self,
@@ -1071,6 +1108,51 @@ pub mod connection_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetConnectionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tidegate.control.v1.ConnectionService/Explain" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainSvc<T: ConnectionService>(pub Arc<T>);
+                    impl<
+                        T: ConnectionService,
+                    > tonic::server::UnaryService<::wire::control::ExplainRequest>
+                    for ExplainSvc<T> {
+                        type Response = ::wire::control::ExplainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<::wire::control::ExplainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ConnectionService>::explain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, HashSet};
 use wire::{
     ConnectionId,
     gateway::{
-        Changed, Connection, ConnectionCount, ConnectionPage, Delivered, Disconnected, LevelCount,
-        Receipt, command_reply::Reply,
+        Changed, Connection, ConnectionCount, ConnectionPage, Delivered, Disconnected, Explained,
+        ExplainedConnection, LevelCount, Receipt, command_reply::Reply,
     },
 };
 
 use super::query::Query;
+
+/// Connections that are explained at once: one takes up to some 100 KiB in the
+/// answer, and a bus carries no more than a megabyte or so.
+pub(crate) const MAX_EXPLAINED: usize = 16;
 
 /// What one shard says to a command, or several did.
 #[derive(Debug)]
@@ -27,6 +31,11 @@ pub(crate) enum Answer {
         connections: u64,
         users: Vec<u64>,
     },
+    /// As a page, up to [`MAX_EXPLAINED`].
+    Explained {
+        connections: Vec<(ConnectionId, ExplainedConnection)>,
+        more: bool,
+    },
     /// Subscriptions begun or ended, and refused.
     Changed(Changed),
     /// The command came to the shard too late, and was not carried out there.
@@ -38,7 +47,7 @@ pub(crate) enum Answer {
 impl Answer {
     /// Joins the answers of two shards to one command.
     pub(super) fn and(self, other: Self) -> Self {
-        use Answer::{Changed, Count, Delivered, Disconnected, Late, Page};
+        use Answer::{Changed, Count, Delivered, Disconnected, Explained, Late, Page};
         match (self, other) {
             // What the others did must not pass for all there was to do.
             (Late, _) | (_, Late) => Late,
@@ -64,6 +73,16 @@ impl Answer {
                 connections: connections + others,
                 users: joined(users, other_users),
             },
+            (
+                Explained { connections, more },
+                Explained {
+                    connections: others,
+                    more: others_more,
+                },
+            ) => Explained {
+                connections: joined(connections, others),
+                more: more || others_more,
+            },
             (Changed(mut changed), Changed(more)) => {
                 changed.count += more.count;
                 changed.refused += more.refused;
@@ -83,23 +102,19 @@ impl Answer {
                 named(receipts)
             }),
             Self::Disconnected(count) => Reply::Disconnected(Disconnected { count }),
-            Self::Page {
-                mut connections,
-                more,
-            } => {
-                let page_size = query.page_size();
-                connections.sort_by(|(first, _), (second, _)| first.cmp(second));
-                let more = more || connections.len() > page_size;
-                let connections = connections
-                    .into_iter()
-                    .take(page_size)
-                    .map(|(_, connection)| connection)
-                    .collect();
+            Self::Page { connections, more } => {
+                let (connections, cut) = first(connections, query.page_size());
+                let more = more || cut;
                 Reply::ConnectionPage(ConnectionPage { connections, more })
             }
             Self::Count { connections, users } => {
                 let users = users.into_iter().collect::<HashSet<_>>().len() as u64;
                 Reply::ConnectionCount(ConnectionCount { connections, users })
+            }
+            Self::Explained { connections, more } => {
+                let (connections, cut) = first(connections, MAX_EXPLAINED);
+                let more = more || cut;
+                Reply::Explained(Explained { connections, more })
             }
             Self::Changed(changed) => Reply::Changed(changed),
             Self::Late => Reply::Failure("too busy: not carried out in time".to_owned()),
@@ -124,6 +139,14 @@ fn counted(receipts: &[Receipt]) -> Delivered {
         receipts: Vec::new(),
         counts: counts.collect(),
     }
+}
+
+/// The first of them in order of id, and whether there are more.
+fn first<T>(mut connections: Vec<(ConnectionId, T)>, most: usize) -> (Vec<T>, bool) {
+    connections.sort_by(|(first, _), (second, _)| first.cmp(second));
+    let more = connections.len() > most;
+    let connections = connections.into_iter().take(most);
+    (connections.map(|(_, it)| it).collect(), more)
 }
 
 fn joined<T>(mut some: Vec<T>, more: Vec<T>) -> Vec<T> {

@@ -153,6 +153,7 @@ pub(super) fn meant(command: &Command) -> Option<&Target> {
         Command::Subscribe(subscribe) => subscribe.target.as_ref(),
         Command::Unsubscribe(unsubscribe) => unsubscribe.target.as_ref(),
         Command::Fence(fence) => fence.target.as_ref(),
+        Command::Explain(explain) => explain.target.as_ref(),
         Command::Drain(_) | Command::Status(_) => None,
     }
 }

@@ -15,7 +15,6 @@
 
 mod bucket;
 mod flapping;
-mod table;
 #[cfg(test)]
 mod tests;
 
@@ -24,8 +23,8 @@ use std::{net::IpAddr, time::Duration};
 use self::{
     bucket::{Bucket, Line, Rate},
     flapping::Flapping,
-    table::Table,
 };
+use crate::table::Table;
 
 /// Prefixes remembered; some 40 bytes each.
 const MAX_PREFIXES: usize = 1 << 16;

@@ -64,11 +64,15 @@ impl Shard {
             session: self.core.new_session_id(),
             session_epoch: 1,
             migrates: false,
+            lean: false,
             connected_at_ms: unix_ms(SystemTime::now()),
             handshake_deadline: now.after(left),
             client_name: Box::default(),
             client_version: Box::default(),
             verdict: in_hello,
+            recorder: None,
+            waits_since: now,
+            messages: 0,
             identity: None,
             _slot: place,
         });
@@ -79,7 +83,6 @@ impl Shard {
             phase,
             flow: Flow::default(),
             heard: now,
-            behind_since: None,
             allowance: Allowance::default(),
             requests: Vec::new(),
             profile,
@@ -137,6 +140,7 @@ impl Shard {
             self.core.abandon(&channel);
         }
         self.core.note_visit(&connection, cause);
+        self.core.recordings -= usize::from(connection.flow.recorded);
         self.core.counters.closed(cause);
         self.core.left(&connection, cause);
         tracing::debug!(
@@ -177,16 +181,19 @@ impl Core {
         Ok(())
     }
 
-    /// Has the front remember users whose connections are too short.
+    /// Remembers how a user's connection ended, and has the front remember users
+    /// whose connections are too short.
     fn note_visit(&self, connection: &Connection, cause: CloseCause) {
         let profile = &connection.profile;
-        // Who was asked to go did what he was asked.
-        if cause.side() != Side::Peer || connection.flow.asked_to_move {
+        let Some(identity) = &profile.identity else {
             return;
-        }
-        if let Some(identity) = &profile.identity {
-            let lived = unix_ms(SystemTime::now()) - profile.connected_at_ms;
-            let lived = Duration::from_millis(lived.try_into().unwrap_or(0));
+        };
+        let now_ms = unix_ms(SystemTime::now());
+        let lived = now_ms - profile.connected_at_ms;
+        let lived = Duration::from_millis(lived.try_into().unwrap_or(0));
+        self.gateway.past.note(&identity.user, cause, lived);
+        // Who was asked to go did what he was asked.
+        if cause.side() == Side::Peer && !connection.flow.asked_to_move {
             self.gateway.door.left(&identity.user, lived);
         }
     }

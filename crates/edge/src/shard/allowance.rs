@@ -61,6 +61,14 @@ pub(super) enum Standing {
     Flooding,
 }
 
+/// How full a bucket is, in messages or bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Level {
+    pub(super) left: u64,
+    pub(super) burst: u64,
+    pub(super) per_second: u32,
+}
+
 // === impl Allowance ===
 
 impl Allowance {
@@ -102,6 +110,23 @@ impl Allowance {
         usize::try_from(bytes)
             .unwrap_or(most)
             .clamp(LEAST_READ.min(most), most)
+    }
+
+    /// What may come at once now, in messages and in bytes.
+    pub(super) fn levels(mut self, rates: &UpstreamRates, now: Tick) -> [Option<Level>; 2] {
+        self.pay(rates, now);
+        let level = |rate: u32, debt: u32| {
+            let burst = burst(rate, rates);
+            (rate > 0).then_some(Level {
+                left: burst.saturating_sub(debt.into()) / PARTS,
+                burst: burst / PARTS,
+                per_second: rate,
+            })
+        };
+        [
+            level(rates.messages, self.messages),
+            level(rates.bytes, self.bytes),
+        ]
     }
 
     fn pay(&mut self, rates: &UpstreamRates, now: Tick) {

@@ -15,6 +15,7 @@ mod close;
 mod connection;
 mod deliveries;
 mod directory;
+mod explain;
 mod history;
 mod latest;
 mod leaving;
@@ -26,6 +27,7 @@ mod perform;
 mod post;
 mod query;
 mod receive;
+mod recorder;
 mod recovery;
 mod registration;
 mod repeatable;
@@ -118,6 +120,8 @@ struct Core {
     ping: Rc<[u8]>,
     /// The next connection's generation.
     generation: u32,
+    /// Connections that have a recorder.
+    recordings: usize,
     counters: ShardCounters,
 }
 
@@ -157,6 +161,7 @@ impl Seat {
             degraded: false,
             ping: ping(),
             generation: 0,
+            recordings: 0,
             counters: ShardCounters::new(index),
             gateway: gateway.clone(),
         };

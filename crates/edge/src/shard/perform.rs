@@ -53,6 +53,9 @@ impl Core {
         // A message without events is not for nothing.
         self.counters.events_in += message.events.len().max(1) as u64;
         for event in message.events {
+            if connection.flow.recorded {
+                self.record_event(connection, &event);
+            }
             self.on_event(slot, connection, event)?;
         }
         Ok(())

@@ -33,6 +33,7 @@ impl Shard {
             (Command::Fence(fence), _) => self.fence(fence),
             (Command::ListConnections(list), _) => self.page(list, query),
             (Command::CountConnections(_), _) => self.count(query.target()),
+            (Command::Explain(explain), _) => self.explain(explain),
             (Command::Subscribe(_), Some(channel)) => self.subscribe_all(channel, query),
             (Command::Unsubscribe(_), Some(channel)) => self.unsubscribe_all(channel, query),
             (Command::Subscribe(_) | Command::Unsubscribe(_), None)
@@ -157,7 +158,12 @@ impl Shard {
         }
     }
 
-    fn describe(&self, slot: usize, id: &ConnectionId, with_channels: bool) -> gateway::Connection {
+    pub(super) fn describe(
+        &self,
+        slot: usize,
+        id: &ConnectionId,
+        with_channels: bool,
+    ) -> gateway::Connection {
         let Connection { profile, .. } = &self.connections[slot];
         let hub = &self.core.hub;
         let channels = match with_channels {

@@ -153,6 +153,10 @@ impl Core {
         message: Incoming<'_>,
     ) -> Result<(), Ending> {
         self.counters.messages_in += 1;
+        connection.profile.messages = connection.profile.messages.wrapping_add(1);
+        if connection.flow.recorded {
+            self.record_frame(connection, &message);
+        }
         match message {
             Incoming::Text(text) => self.on_content(slot, connection, text, true),
             Incoming::Binary(bytes) => self.on_content(slot, connection, bytes, false),

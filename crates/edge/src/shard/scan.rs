@@ -108,6 +108,9 @@ impl Shard {
         if connection.requests.is_empty() && connection.requests.capacity() > 0 {
             connection.requests = Vec::new();
         }
+        if connection.flow.recorded {
+            self.core.forget_recording(connection);
+        }
         if !connection.wants_input() {
             // It is we who do not listen: that is no silence of the peer's.
             connection.heard = now;
@@ -153,7 +156,7 @@ impl Core {
         }
         if flow.blocked {
             let (outbox, limits) = (self.hub.outbox(member(slot)), self.gateway.config.outbox);
-            let ticks = connection.behind_since.map_or(0, |since| now.since(since));
+            let ticks = now.since(connection.profile.waits_since);
             census.is_stalled(outbox.bytes(), ticks);
             if outbox.bytes() >= limits.bytes / 4 * 3 || outbox.items() >= limits.items / 4 * 3 {
                 census.is_near(Limit::Outbox);

@@ -110,6 +110,9 @@ impl Core {
             let wanted = bytes.len();
             match connection.stream.write(bytes) {
                 Ok(written) => {
+                    if connection.flow.recorded {
+                        self.record_departures(slot, connection, written);
+                    }
                     self.hub.wrote(member, written);
                     self.counters.writes += 1;
                     self.counters.bytes_out += written as u64;
@@ -122,12 +125,8 @@ impl Core {
                 Err(error) => return Err(error),
             }
         }
-        if connection.flow.blocked {
-            self.hub.stalled(member);
-            let now = self.clock.now();
-            connection.behind_since.get_or_insert(now);
-        } else {
-            connection.behind_since = None;
+        if connection.flow.blocked && self.hub.stalled(member) {
+            connection.profile.waits_since = self.clock.now();
         }
         Ok(())
     }

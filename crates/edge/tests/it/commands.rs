@@ -1,6 +1,7 @@
 //! Commands of the control plane, as they come over the bus.
 
 mod closing;
+mod explaining;
 mod listing;
 mod sending;
 mod subscribing;

@@ -12,9 +12,10 @@ use wire::control::{
     Connection, CountConnectionsRequest, GetConnectionRequest, Label, ListConnectionsRequest,
 };
 
+pub(super) use self::show::describe_live;
 use self::{
     change::{ChannelArgs, DisconnectArgs},
-    show::{HEADING, describe_live, row},
+    show::{HEADING, row},
 };
 use super::{
     Failure,

@@ -7,6 +7,7 @@ mod cluster;
 mod config;
 mod connections;
 mod dev;
+mod explain;
 mod failure;
 mod gateways;
 mod history;
@@ -81,6 +82,8 @@ enum Command {
     Mailbox(mailbox::Args),
     /// See who is connected, watch, disconnect, subscribe and unsubscribe
     Connections(connections::Args),
+    /// See why a connection is slow: what waits for it, its network, its lag
+    Explain(explain::Args),
     /// See which gateways there are
     Gateways(gateways::Args),
     /// See what sessions have left to be done when they are gone
@@ -121,6 +124,7 @@ impl Cli {
             Command::Broadcast(args) => send::broadcast(args, json).await,
             Command::Mailbox(args) => mailbox::run(args, json).await,
             Command::Connections(args) => connections::run(args, json).await,
+            Command::Explain(args) => explain::run(args, json).await,
             Command::Gateways(args) => gateways::run(args, json).await,
             Command::Wills(args) => wills::run(args, json).await,
             Command::Drain(args) => gateways::drain(args, json).await,

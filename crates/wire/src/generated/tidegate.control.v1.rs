@@ -136,6 +136,434 @@ impl ::prost::Name for LoggedPublication {
         "/tidegate.control.v1.LoggedPublication".into()
     }
 }
+/// How a connection is doing.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Explanation {
+    #[prost(enumeration = "ConnectionState", tag = "1")]
+    pub state: i32,
+    /// The shard of the gateway that serves it.
+    #[prost(uint32, tag = "2")]
+    pub shard: u32,
+    #[prost(message, optional, tag = "3")]
+    pub explained_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Since the client sent something, or took something that had waited for it:
+    /// what the heartbeat goes by. Zero while the gateway does not read from it.
+    #[prost(uint64, tag = "4")]
+    pub last_heard_ms: u64,
+    #[prost(message, optional, tag = "5")]
+    pub outbox: ::core::option::Option<Outbox>,
+    #[prost(message, optional, tag = "6")]
+    pub upstream: ::core::option::Option<Upstream>,
+    /// Absent where the system does not tell.
+    #[prost(message, optional, tag = "7")]
+    pub tcp: ::core::option::Option<Tcp>,
+    /// At most 256, those that are behind first; Connection.subscriptions counts all.
+    #[prost(message, repeated, tag = "8")]
+    pub subscriptions: ::prost::alloc::vec::Vec<SubscriptionState>,
+    /// How connections of this user at this gateway ended, the last first; at most
+    /// 8, and none from longer ago than two hours.
+    #[prost(message, repeated, tag = "9")]
+    pub past_closes: ::prost::alloc::vec::Vec<PastClose>,
+    /// Absent if nothing is recorded.
+    #[prost(message, optional, tag = "10")]
+    pub recording: ::core::option::Option<FlightRecording>,
+    /// Why no recording was begun though one was asked for; empty: it was.
+    #[prost(string, tag = "11")]
+    pub recording_refused: ::prost::alloc::string::String,
+    /// Negotiated at the upgrade: the client moves when the gateway asks it to.
+    #[prost(bool, tag = "12")]
+    pub can_migrate: bool,
+}
+impl ::prost::Name for Explanation {
+    const NAME: &'static str = "Explanation";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.Explanation".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.Explanation".into()
+    }
+}
+/// What waits to be written to a connection.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Outbox {
+    /// Frames with what each costs to keep; the limit counts the same way.
+    #[prost(uint64, tag = "1")]
+    pub bytes: u64,
+    #[prost(uint64, tag = "2")]
+    pub limit_bytes: u64,
+    #[prost(uint64, tag = "3")]
+    pub frames: u64,
+    #[prost(uint64, tag = "4")]
+    pub limit_frames: u64,
+    /// The same by what it is.
+    #[prost(message, repeated, tag = "5")]
+    pub lanes: ::prost::alloc::vec::Vec<OutboxLane>,
+    /// For how long there has always been something in it; zero if it is empty, or
+    /// the kernel has taken everything so far.
+    #[prost(uint64, tag = "6")]
+    pub waiting_ms: u64,
+    /// The kernel's buffer is full: nothing is written until it has room.
+    #[prost(bool, tag = "7")]
+    pub blocked: bool,
+}
+impl ::prost::Name for Outbox {
+    const NAME: &'static str = "Outbox";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.Outbox".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.Outbox".into()
+    }
+}
+/// A part of an outbox.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OutboxLane {
+    /// "control", "publications" or "gaps"; there may be others.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub frames: u64,
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+}
+impl ::prost::Name for OutboxLane {
+    const NAME: &'static str = "OutboxLane";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.OutboxLane".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.OutboxLane".into()
+    }
+}
+/// What a client sends, and may send.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Upstream {
+    /// WebSocket messages read so far; the count begins anew after four billion.
+    #[prost(uint64, tag = "1")]
+    pub messages: u64,
+    #[prost(enumeration = "UnreadReason", tag = "2")]
+    pub unread: i32,
+    /// Bytes that the kernel holds and the gateway has not read.
+    #[prost(uint64, tag = "3")]
+    pub unread_bytes: u64,
+    /// Absent: any number of messages may come.
+    #[prost(message, optional, tag = "4")]
+    pub message_bucket: ::core::option::Option<Bucket>,
+    /// Absent: any number of bytes may come.
+    #[prost(message, optional, tag = "5")]
+    pub byte_bucket: ::core::option::Option<Bucket>,
+    /// Requests, publications, subscriptions and the like without an answer.
+    #[prost(uint32, tag = "6")]
+    pub in_flight: u32,
+    /// How many of them there may be; zero: any number.
+    #[prost(uint32, tag = "7")]
+    pub max_in_flight: u32,
+    /// Requests that workers have not answered.
+    #[prost(uint32, tag = "8")]
+    pub requests: u32,
+}
+impl ::prost::Name for Upstream {
+    const NAME: &'static str = "Upstream";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.Upstream".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.Upstream".into()
+    }
+}
+/// A token bucket.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Bucket {
+    /// What may come at once now.
+    #[prost(uint64, tag = "1")]
+    pub left: u64,
+    /// What may come at once after a pause.
+    #[prost(uint64, tag = "2")]
+    pub burst: u64,
+    #[prost(uint64, tag = "3")]
+    pub per_second: u64,
+}
+impl ::prost::Name for Bucket {
+    const NAME: &'static str = "Bucket";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.Bucket".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.Bucket".into()
+    }
+}
+/// What the kernel says of the socket (TCP_INFO).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tcp {
+    #[prost(uint32, tag = "1")]
+    pub rtt_us: u32,
+    #[prost(uint32, tag = "2")]
+    pub rtt_variance_us: u32,
+    #[prost(uint32, tag = "3")]
+    pub min_rtt_us: u32,
+    /// Segments sent again so far.
+    #[prost(uint32, tag = "4")]
+    pub retransmits: u32,
+    /// Attempts for the segment that is sent again now; zero: none is.
+    #[prost(uint32, tag = "5")]
+    pub backoffs: u32,
+    /// Segments sent and not confirmed.
+    #[prost(uint32, tag = "6")]
+    pub unacked_segments: u32,
+    /// Bytes written by the gateway and not sent yet.
+    #[prost(uint32, tag = "7")]
+    pub unsent_bytes: u32,
+    /// Congestion window, in segments.
+    #[prost(uint32, tag = "8")]
+    pub congestion_window: u32,
+    /// Bytes in a segment.
+    #[prost(uint32, tag = "9")]
+    pub segment_bytes: u32,
+    /// Bytes a second, as last measured.
+    #[prost(uint64, tag = "10")]
+    pub delivery_rate: u64,
+    /// Bytes confirmed by the peer, and received from it, since it connected; TLS
+    /// and HTTP included.
+    #[prost(uint64, tag = "11")]
+    pub acked_bytes: u64,
+    #[prost(uint64, tag = "12")]
+    pub received_bytes: u64,
+    /// Since the kernel last sent data, received data and got a confirmation.
+    #[prost(uint64, tag = "13")]
+    pub last_sent_ms: u64,
+    #[prost(uint64, tag = "14")]
+    pub last_received_ms: u64,
+    #[prost(uint64, tag = "15")]
+    pub last_acked_ms: u64,
+    /// How long there was something to send, and for how long of it the peer's
+    /// receive window or the gateway's send buffer was what held it up.
+    #[prost(uint64, tag = "16")]
+    pub busy_us: u64,
+    #[prost(uint64, tag = "17")]
+    pub window_limited_us: u64,
+    #[prost(uint64, tag = "18")]
+    pub buffer_limited_us: u64,
+    /// Bytes that the peer is ready to take; zero where the kernel does not tell.
+    #[prost(uint32, tag = "19")]
+    pub peer_window: u32,
+}
+impl ::prost::Name for Tcp {
+    const NAME: &'static str = "Tcp";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.Tcp".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.Tcp".into()
+    }
+}
+/// A subscription, and how far it has got.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SubscriptionState {
+    #[prost(string, tag = "1")]
+    pub channel: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub alias: u32,
+    /// "all", "latest" or "sampled".
+    #[prost(string, tag = "3")]
+    pub class: ::prost::alloc::string::String,
+    /// Of "sampled": times a second.
+    #[prost(uint32, tag = "4")]
+    pub rate: u32,
+    /// "catch_up", "conflate", "drop_oldest" or "disconnect".
+    #[prost(string, tag = "5")]
+    pub overflow: ::prost::alloc::string::String,
+    /// What is newer than what was put into the outbox comes from the channel's
+    /// log, or as the newest of each key, when there is room.
+    #[prost(bool, tag = "6")]
+    pub is_behind: bool,
+    /// Offset of the last publication put into the outbox; zero: the channel keeps
+    /// no log, or the subscription does not get all.
+    #[prost(uint64, tag = "7")]
+    pub position: u64,
+    /// Offset of the channel's newest publication; zero: it keeps no log.
+    #[prost(uint64, tag = "8")]
+    pub head: u64,
+    /// Publications that were not put into the outbox yet, as far as this gateway
+    /// knows them: at least so many.
+    #[prost(uint64, tag = "9")]
+    pub lag_publications: u64,
+    #[prost(uint64, tag = "10")]
+    pub lag_bytes: u64,
+    /// Publications in the outbox.
+    #[prost(uint64, tag = "11")]
+    pub queued_publications: u64,
+    #[prost(uint64, tag = "12")]
+    pub queued_bytes: u64,
+    /// What it waits for while it is behind: "log", "publication", "room".
+    #[prost(string, tag = "13")]
+    pub waits_for: ::prost::alloc::string::String,
+}
+impl ::prost::Name for SubscriptionState {
+    const NAME: &'static str = "SubscriptionState";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.SubscriptionState".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.SubscriptionState".into()
+    }
+}
+/// How an earlier connection ended.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PastClose {
+    #[prost(message, optional, tag = "1")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The stable name of the close cause.
+    #[prost(string, tag = "2")]
+    pub cause: ::prost::alloc::string::String,
+    /// How long the connection had lived.
+    #[prost(uint64, tag = "3")]
+    pub lived_ms: u64,
+}
+impl ::prost::Name for PastClose {
+    const NAME: &'static str = "PastClose";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.PastClose".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.PastClose".into()
+    }
+}
+/// The last frames and events of a connection.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FlightRecording {
+    /// Recording ends then.
+    #[prost(message, optional, tag = "1")]
+    pub until: ::core::option::Option<::prost_types::Timestamp>,
+    /// The oldest first; at most 512.
+    #[prost(message, repeated, tag = "2")]
+    pub entries: ::prost::alloc::vec::Vec<FlightEntry>,
+    /// Older ones that had to make room.
+    #[prost(uint64, tag = "3")]
+    pub forgotten: u64,
+}
+impl ::prost::Name for FlightRecording {
+    const NAME: &'static str = "FlightRecording";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.FlightRecording".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.FlightRecording".into()
+    }
+}
+/// One event or frame.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FlightEntry {
+    #[prost(message, optional, tag = "1")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+    /// From the client.
+    #[prost(bool, tag = "2")]
+    pub is_inbound: bool,
+    /// The event's name, as in the protocol ("subscribe", "request", "welcome"),
+    /// "publications", or a WebSocket frame ("ping", "pong", "close").
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+    /// The channel or route; cut off after 64 bytes.
+    #[prost(string, tag = "4")]
+    pub subject: ::prost::alloc::string::String,
+    /// Of the event inbound, of the frame outbound.
+    #[prost(uint64, tag = "5")]
+    pub bytes: u64,
+    /// Publications in it, or that a gap reports; zero: it has none.
+    #[prost(uint64, tag = "6")]
+    pub publications: u64,
+}
+impl ::prost::Name for FlightEntry {
+    const NAME: &'static str = "FlightEntry";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.FlightEntry".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.FlightEntry".into()
+    }
+}
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ConnectionState {
+    Unspecified = 0,
+    /// It serves.
+    Live = 1,
+    /// Its client was asked to connect elsewhere.
+    AskedToMove = 2,
+    /// Nothing more is read from it; it is closed when its operations are answered.
+    Leaving = 3,
+}
+impl ConnectionState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CONNECTION_STATE_UNSPECIFIED",
+            Self::Live => "CONNECTION_STATE_LIVE",
+            Self::AskedToMove => "CONNECTION_STATE_ASKED_TO_MOVE",
+            Self::Leaving => "CONNECTION_STATE_LEAVING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CONNECTION_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "CONNECTION_STATE_LIVE" => Some(Self::Live),
+            "CONNECTION_STATE_ASKED_TO_MOVE" => Some(Self::AskedToMove),
+            "CONNECTION_STATE_LEAVING" => Some(Self::Leaving),
+            _ => None,
+        }
+    }
+}
+/// Why a socket is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum UnreadReason {
+    /// It is read.
+    Unspecified = 0,
+    /// The client sends faster than it may.
+    OverRate = 1,
+    /// As many operations as may be have no answer yet.
+    WindowFull = 2,
+    /// It is about to be closed.
+    Leaving = 3,
+}
+impl UnreadReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "UNREAD_REASON_UNSPECIFIED",
+            Self::OverRate => "UNREAD_REASON_OVER_RATE",
+            Self::WindowFull => "UNREAD_REASON_WINDOW_FULL",
+            Self::Leaving => "UNREAD_REASON_LEAVING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "UNREAD_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "UNREAD_REASON_OVER_RATE" => Some(Self::OverRate),
+            "UNREAD_REASON_WINDOW_FULL" => Some(Self::WindowFull),
+            "UNREAD_REASON_LEAVING" => Some(Self::Leaving),
+            _ => None,
+        }
+    }
+}
 /// A live connection.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Connection {
@@ -263,6 +691,98 @@ impl ::prost::Name for GetConnectionResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/tidegate.control.v1.GetConnectionResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainRequest {
+    /// Switches the flight recorder on for so long: its frames and events are in
+    /// the answers to later calls, until a minute after its end. At most ten minutes;
+    /// absent: nothing changes.
+    #[prost(message, optional, tag = "4")]
+    pub record: ::core::option::Option<::prost_types::Duration>,
+    #[prost(oneof = "explain_request::Target", tags = "1, 2, 3")]
+    pub target: ::core::option::Option<explain_request::Target>,
+}
+/// Nested message and enum types in `ExplainRequest`.
+pub mod explain_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Target {
+        #[prost(string, tag = "1")]
+        ConnectionId(::prost::alloc::string::String),
+        #[prost(string, tag = "2")]
+        User(::prost::alloc::string::String),
+        #[prost(string, tag = "3")]
+        SessionId(::prost::alloc::string::String),
+    }
+}
+impl ::prost::Name for ExplainRequest {
+    const NAME: &'static str = "ExplainRequest";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.ExplainRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.ExplainRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainResponse {
+    /// In order of connection id.
+    #[prost(message, repeated, tag = "1")]
+    pub connections: ::prost::alloc::vec::Vec<ExplainedConnection>,
+    /// There are more: a gateway explains 16 at once.
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+}
+impl ::prost::Name for ExplainResponse {
+    const NAME: &'static str = "ExplainResponse";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.ExplainResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.ExplainResponse".into()
+    }
+}
+/// A connection and how it is doing.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainedConnection {
+    #[prost(message, optional, tag = "1")]
+    pub connection: ::core::option::Option<Connection>,
+    #[prost(message, optional, tag = "2")]
+    pub explanation: ::core::option::Option<Explanation>,
+    /// What stands out, the most telling first; empty: nothing does.
+    #[prost(message, repeated, tag = "3")]
+    pub findings: ::prost::alloc::vec::Vec<Finding>,
+}
+impl ::prost::Name for ExplainedConnection {
+    const NAME: &'static str = "ExplainedConnection";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.ExplainedConnection".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.ExplainedConnection".into()
+    }
+}
+/// Something about a connection that makes it slow, or will end it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Finding {
+    /// Stable, for programs: "client_does_not_read".
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// For people.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Finding {
+    const NAME: &'static str = "Finding";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.Finding".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.Finding".into()
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

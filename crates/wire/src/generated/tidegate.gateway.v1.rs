@@ -2,7 +2,7 @@
 /// One command; answered by exactly one CommandReply.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Command {
-    #[prost(oneof = "command::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "command::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub command: ::core::option::Option<command::Command>,
 }
 /// Nested message and enum types in `Command`.
@@ -27,6 +27,8 @@ pub mod command {
         Status(super::Status),
         #[prost(message, tag = "9")]
         Fence(super::Fence),
+        #[prost(message, tag = "10")]
+        Explain(super::Explain),
     }
 }
 impl ::prost::Name for Command {
@@ -44,7 +46,7 @@ impl ::prost::Name for Command {
 /// GatewayStatus.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CommandReply {
-    #[prost(oneof = "command_reply::Reply", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "command_reply::Reply", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub reply: ::core::option::Option<command_reply::Reply>,
 }
 /// Nested message and enum types in `CommandReply`.
@@ -68,6 +70,8 @@ pub mod command_reply {
         Draining(super::Draining),
         #[prost(message, tag = "8")]
         GatewayStatus(super::GatewayStatus),
+        #[prost(message, tag = "9")]
+        Explained(super::Explained),
     }
 }
 impl ::prost::Name for CommandReply {
@@ -543,6 +547,63 @@ impl ::prost::Name for Fence {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/tidegate.gateway.v1.Fence".into()
+    }
+}
+/// Asks how connections are doing.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Explain {
+    #[prost(message, optional, tag = "1")]
+    pub target: ::core::option::Option<Target>,
+    /// Switches their flight recorders on for so long; zero: nothing changes.
+    #[prost(uint64, tag = "2")]
+    pub record_ms: u64,
+}
+impl ::prost::Name for Explain {
+    const NAME: &'static str = "Explain";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.Explain".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.Explain".into()
+    }
+}
+/// Answers Explain.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Explained {
+    /// At most 16, in order of connection id.
+    #[prost(message, repeated, tag = "1")]
+    pub connections: ::prost::alloc::vec::Vec<ExplainedConnection>,
+    /// There are more.
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+}
+impl ::prost::Name for Explained {
+    const NAME: &'static str = "Explained";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.Explained".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.Explained".into()
+    }
+}
+/// A connection and how it is doing.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainedConnection {
+    #[prost(message, optional, tag = "1")]
+    pub connection: ::core::option::Option<Connection>,
+    #[prost(message, optional, tag = "2")]
+    pub explanation: ::core::option::Option<crate::control::Explanation>,
+}
+impl ::prost::Name for ExplainedConnection {
+    const NAME: &'static str = "ExplainedConnection";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.ExplainedConnection".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.ExplainedConnection".into()
     }
 }
 /// How far a message got.

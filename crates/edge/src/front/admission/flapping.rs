@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::{FlappingLimits, table::Table};
+use super::FlappingLimits;
+use crate::table::Table;
 
 /// Users remembered; some 20 bytes each.
 const MAX_USERS: usize = 1 << 16;

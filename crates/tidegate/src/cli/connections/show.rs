@@ -51,7 +51,7 @@ pub(super) fn describe(connection: &Connection) -> Value {
 }
 
 /// The same with what it is doing now.
-pub(super) fn describe_live(connection: &Connection) -> Value {
+pub(in crate::cli) fn describe_live(connection: &Connection) -> Value {
     let mut described = describe(connection);
     described["subscriptions"] = connection.subscriptions.into();
     described["outbox_bytes"] = connection.outbox_bytes.into();

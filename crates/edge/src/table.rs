@@ -7,7 +7,7 @@ use foldhash::HashMap;
 /// Two generations: what is used moves to the young one, and when that is full
 /// or old, the old one is dropped. So the oldest go, without a scan.
 #[derive(Debug)]
-pub(super) struct Table<K, V> {
+pub(crate) struct Table<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     /// Entries of a generation.
@@ -23,7 +23,7 @@ pub(super) struct Table<K, V> {
 impl<K: Eq + Hash, V: Copy + Default> Table<K, V> {
     /// Holds `capacity` entries at most; each for `age` after its last use, and no
     /// longer than twice that, unless it must make room.
-    pub(super) fn new(capacity: usize, age: Duration) -> Self {
+    pub(crate) fn new(capacity: usize, age: Duration) -> Self {
         Self {
             young: HashMap::default(),
             old: HashMap::default(),
@@ -34,7 +34,7 @@ impl<K: Eq + Hash, V: Copy + Default> Table<K, V> {
     }
 
     /// The entry of `key`; a default one if there was none.
-    pub(super) fn entry(&mut self, now: Duration, key: K) -> &mut V {
+    pub(crate) fn entry(&mut self, now: Duration, key: K) -> &mut V {
         let is_old = now.saturating_sub(self.since) > self.age;
         if is_old || (self.young.len() >= self.capacity && !self.young.contains_key(&key)) {
             self.old = std::mem::take(&mut self.young);
@@ -45,12 +45,12 @@ impl<K: Eq + Hash, V: Copy + Default> Table<K, V> {
     }
 
     /// What is known of `key`.
-    pub(super) fn get(&self, key: &K) -> Option<V> {
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
         self.young.get(key).or_else(|| self.old.get(key)).copied()
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.young.len() + self.old.len()
     }
 }
