@@ -4,6 +4,7 @@
 mod broadcasting;
 mod connections;
 mod crowd;
+mod explaining;
 mod history;
 mod holding_bus;
 mod listing;

@@ -109,7 +109,7 @@ impl Shard {
             connection.requests = Vec::new();
         }
         if connection.flow.recorded {
-            self.core.forget_recording(connection);
+            core.forget_recording(connection);
         }
         if !connection.wants_input() {
             // It is we who do not listen: that is no silence of the peer's.

@@ -1,6 +1,6 @@
 //! Each command against a running node, by its output and its exit code.
 
-use std::{fs, net::TcpListener, path::PathBuf};
+use std::{fs, io::Read, net::TcpListener, path::PathBuf, process::Stdio};
 
 use crate::dev_process::{DevProcess, failure, run, stdout, tidegate};
 
@@ -294,5 +294,50 @@ fn the_schema_names_every_part() {
         "route",
     ] {
         assert!(schema["properties"].get(part).is_some(), "{part}: {schema}");
+    }
+}
+
+#[test]
+fn a_connection_is_explained_and_recorded() {
+    let node = DevProcess::start();
+    let mut alice = node.subscribe(&["chat.a", "--user", "alice"]);
+    alice.until("subscribed");
+    let page = stdout(&node.run(&["explain", "--user", "alice"]));
+    for line in ["live", "round trip", "chat.a", "a second", "nothing"] {
+        assert!(page.contains(line), "{line:?} in\n{page}");
+    }
+    let mut recording = node.command(&["explain", "--user", "alice", "--record", "3s", "--json"]);
+    let recording = recording.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut recording = recording.spawn().expect("the binary runs");
+    let mut note = [0; 9];
+    let stderr = recording.stderr.as_mut().expect("piped");
+    stderr
+        .read_exact(&mut note)
+        .expect("it says that it records");
+    node.json(&["publish", "chat.a", "x"]);
+    alice.until("publication");
+    let recorded = stdout(&recording.wait_with_output().expect("it ends"));
+    let recorded: serde_json::Value = serde_json::from_str(&recorded).expect("JSON");
+    assert!(recorded["rates"].is_object(), "{recorded}");
+    let entries = recorded["recording"]["entries"].as_array().expect("a list");
+    let sent = entries.iter().filter(|it| it["kind"] == "publications");
+    let sent: Vec<_> = sent.map(|it| &it["subject"]).collect();
+    assert_eq!(sent, [&serde_json::Value::from("chat.a")], "{recorded}");
+    let id = recorded["connection"]["connection_id"]
+        .as_str()
+        .expect("an id");
+
+    let mut second = node.subscribe(&["chat.a", "--user", "alice"]);
+    second.until("subscribed");
+    let list = stdout(&node.run(&["explain", "--user", "alice"]));
+    assert_eq!(list.lines().count(), 3, "{list}");
+    assert!(list.contains(id), "{list}");
+    for args in [
+        ["explain", "--user", "nobody"],
+        ["explain", "--session", &"0".repeat(32)],
+    ] {
+        let (code, message) = failure(&node.run(&args));
+        assert_eq!(code, Some(1));
+        assert!(message.contains("NOT_CONNECTED"), "{message}");
     }
 }

@@ -3,6 +3,7 @@
 mod dashboards;
 mod deaths;
 mod drains;
+mod explained;
 mod fencing;
 mod following;
 mod mailboxes;

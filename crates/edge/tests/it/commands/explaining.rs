@@ -54,7 +54,10 @@ async fn a_connection_that_is_well_is_seen_whole() {
     let explanation = explain(&gateway, "alice", 0).await;
     assert_eq!(explanation.state(), ConnectionState::Live);
     let outbox = explanation.outbox.expect("always there");
-    assert_eq!((outbox.bytes, outbox.waiting_ms, outbox.blocked), (0, 0, false));
+    assert_eq!(
+        (outbox.bytes, outbox.waiting_ms, outbox.blocked),
+        (0, 0, false)
+    );
     assert_eq!(outbox.lanes.iter().map(|lane| lane.frames).sum::<u64>(), 0);
     let upstream = explanation.upstream.expect("always there");
     // Hello and two subscribes.
@@ -69,8 +72,14 @@ async fn a_connection_that_is_well_is_seen_whole() {
     let [log, room] = &explanation.subscriptions[..] else {
         panic!("two: {:?}", explanation.subscriptions);
     };
-    assert_eq!((&*log.channel, log.position, log.head), ("log.1", offset, offset));
-    assert_eq!((&*room.channel, room.head, &*room.class), ("room.1", 0, "all"));
+    assert_eq!(
+        (&*log.channel, log.position, log.head),
+        ("log.1", offset, offset)
+    );
+    assert_eq!(
+        (&*room.channel, room.head, &*room.class),
+        ("room.1", 0, "all")
+    );
     assert!(!log.is_behind && log.queued_publications == 0, "{log:?}");
     assert!(explanation.recording.is_none() && explanation.past_closes.is_empty());
     gateway.finish().await;
@@ -135,13 +144,16 @@ async fn what_waits_for_a_client_that_does_not_read_is_seen() {
     };
     let room = of("room.1");
     assert_eq!((&*room.class, room.is_behind), ("latest", true), "{room:?}");
-    assert!(room.lag_publications > 100 && room.lag_bytes > 0, "{room:?}");
+    assert!(
+        room.lag_publications > 100 && room.lag_bytes > 0,
+        "{room:?}"
+    );
     assert_eq!(room.waits_for, "room");
     let log = of("log.1");
     assert_eq!(log.head, last);
     // What it lacks waits in the outbox, was let go, or comes from the log.
     assert!(log.queued_publications > 0 || log.is_behind, "{log:?}");
-    drop(deaf);
+    drop((deaf, fast));
     gateway.finish().await;
 }
 
@@ -225,7 +237,11 @@ async fn only_so_many_connections_are_recorded_at_once() {
     }
     // Who goes gives its place back.
     drop(clients.swap_remove(0));
-    while !explain(&gateway, "user-64", 60_000).await.recording_refused.is_empty() {
+    while !explain(&gateway, "user-64", 60_000)
+        .await
+        .recording_refused
+        .is_empty()
+    {
         tokio::task::yield_now().await;
     }
     gateway.finish().await;
