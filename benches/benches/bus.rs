@@ -52,6 +52,7 @@ fn publish(bus: &MemoryBus, subject: &Subject) {
         key: "".into(),
         published_at_us: 0,
         message_id: "".into(),
+        traceparent: Box::default(),
     };
     bus.publish(outgoing, Box::new(|outcome| drop(black_box(outcome))));
 }

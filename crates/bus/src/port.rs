@@ -138,6 +138,8 @@ pub struct Outgoing {
     /// For deduplication by the log, two minutes at least; empty: none.
     /// Header `Nats-Msg-Id`.
     pub message_id: Box<str>,
+    /// W3C trace context; empty: none. Header `traceparent`.
+    pub traceparent: Box<str>,
 }
 
 /// A message as delivered.
@@ -159,6 +161,8 @@ pub struct Message {
     /// Which of its publisher's messages it is; [`Origin::UNKNOWN`] where a log
     /// or the bus itself keeps the order.
     pub origin: Origin,
+    /// W3C trace context of its publisher, not checked; empty: none.
+    pub traceparent: Box<str>,
 }
 
 /// The bus has the message.

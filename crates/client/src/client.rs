@@ -92,6 +92,9 @@ pub struct RequestOptions {
     /// is [retryable](Error::retryable), until then. One key for each command, the
     /// same whenever it is repeated.
     pub idempotency_key: String,
+    /// W3C `traceparent` of the caller's span, for gateways and workers to continue
+    /// its trace; empty: none.
+    pub traceparent: String,
 }
 
 #[derive(Debug)]
@@ -287,7 +290,7 @@ impl Client {
             payload: payload.into(),
             deadline_ms: 0,
             idempotency_key: options.idempotency_key,
-            traceparent: String::new(),
+            traceparent: options.traceparent,
         };
         let Some(deadline) = options.deadline else {
             return self

@@ -31,6 +31,9 @@ pub struct ControlConfig {
     /// Keep durable messages in mailboxes. [`mailboxes::declare`] must have been
     /// called. Default: false.
     pub mailboxes: bool,
+    /// Make spans of publications. The process must have set a provider of
+    /// OpenTelemetry before. Default: false.
+    pub traces: bool,
     /// How long calls under way may still take once the scope is cancelled;
     /// then their connections are cut. Default: 3 s.
     pub drain_timeout: Duration,
@@ -50,6 +53,7 @@ impl Default for ControlConfig {
             token_issuer: None,
             token_audience: None,
             mailboxes: false,
+            traces: false,
             drain_timeout: Duration::from_secs(3),
         }
     }

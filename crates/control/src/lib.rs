@@ -31,6 +31,7 @@ mod send;
 mod server;
 mod socket;
 mod status;
+mod trace;
 mod watch;
 mod will_service;
 

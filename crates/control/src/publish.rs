@@ -16,10 +16,12 @@ use wire::{
 
 use crate::{
     channels::Channels,
+    config::ControlConfig,
     generated::publish_service_server::PublishService,
     metrics::{Method, Publications},
     publish_stream::PublishStream,
     status::{Refusal, invalid},
+    trace::Tracing,
 };
 
 /// Publications in one batch. Keeps the answer to a batch of tiny publications
@@ -34,6 +36,7 @@ pub(crate) struct Publishing {
     publisher: Arc<Publisher>,
     in_flight_batches: usize,
     shutdown: CancellationToken,
+    tracing: Tracing,
     publish: Arc<Method>,
     publish_batch: Arc<Method>,
     publish_stream: Arc<Method>,
@@ -55,18 +58,19 @@ enum Outcome {
 // === impl Publishing ===
 
 impl Publishing {
-    /// `in_flight_batches` of one stream, at least one; `shutdown` ends streams.
+    /// `shutdown` ends streams.
     pub(crate) fn new(
         bus: Arc<dyn Bus>,
         channels: Channels,
-        in_flight_batches: usize,
+        config: &ControlConfig,
         shutdown: CancellationToken,
     ) -> Self {
         let method = |name| Method::new("PublishService", name);
         Self {
             publisher: Arc::new(Publisher::new(bus, channels)),
-            in_flight_batches: in_flight_batches.max(1),
+            in_flight_batches: config.in_flight_batches.max(1),
             shutdown,
+            tracing: Tracing::new("tidegate.control.v1.PublishService", config.traces),
             publish: method("Publish"),
             publish_batch: method("PublishBatch"),
             publish_stream: method("PublishStream"),
@@ -80,16 +84,22 @@ impl PublishService for Publishing {
         &self,
         request: Request<PublishRequest>,
     ) -> Result<Response<PublishResponse>, Status> {
-        let work = self.publisher.publish(request.into_inner());
-        self.publish.observe(work).await
+        let trace = self.tracing.begin("Publish", request.metadata());
+        let work = self.publisher.publish(request.into_inner(), &trace.header);
+        let result = self.publish.observe(work).await;
+        trace.end(result)
     }
 
     async fn publish_batch(
         &self,
         request: Request<PublishBatchRequest>,
     ) -> Result<Response<PublishBatchResponse>, Status> {
-        let work = self.publisher.publish_batch(request.into_inner());
-        self.publish_batch.observe(work).await
+        let trace = self.tracing.begin("PublishBatch", request.metadata());
+        let work = self
+            .publisher
+            .publish_batch(request.into_inner(), &trace.header);
+        let result = self.publish_batch.observe(work).await;
+        trace.end(result)
     }
 
     type PublishStreamStream = PublishStream;
@@ -125,11 +135,15 @@ impl Publisher {
         Ok(Subject::of_channel(&channel))
     }
 
-    async fn publish(&self, request: PublishRequest) -> Result<PublishResponse, Status> {
+    async fn publish(
+        &self,
+        request: PublishRequest,
+        traceparent: &str,
+    ) -> Result<PublishResponse, Status> {
         let publication = request
             .publication
             .ok_or_else(|| invalid("publication", "is missing"))?;
-        let result = match self.outgoing(publication) {
+        let result = match self.outgoing(publication, traceparent) {
             Ok(outgoing) => self.bus.send(outgoing).await.map_err(Refusal::from),
             Err(refusal) => Err(refusal),
         };
@@ -145,13 +159,14 @@ impl Publisher {
     async fn publish_batch(
         &self,
         request: PublishBatchRequest,
+        traceparent: &str,
     ) -> Result<PublishBatchResponse, Status> {
         check_batch(&request.publications)?;
         // All are on their way, in order, before the first is awaited.
         let outcomes: Vec<Outcome> = request
             .publications
             .into_iter()
-            .map(|publication| self.start(publication))
+            .map(|publication| self.start(publication, traceparent))
             .collect();
         let mut results = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
@@ -165,8 +180,8 @@ impl Publisher {
         Ok(PublishBatchResponse { results })
     }
 
-    fn start(&self, publication: NewPublication) -> Outcome {
-        match self.outgoing(publication) {
+    fn start(&self, publication: NewPublication, traceparent: &str) -> Outcome {
+        match self.outgoing(publication, traceparent) {
             Ok(outgoing) => {
                 let (tx, rx) = oneshot::channel();
                 // The receiver is gone if the caller is.
@@ -178,9 +193,17 @@ impl Publisher {
         }
     }
 
-    fn outgoing(&self, publication: NewPublication) -> Result<Outgoing, Refusal> {
+    fn outgoing(
+        &self,
+        publication: NewPublication,
+        traceparent: &str,
+    ) -> Result<Outgoing, Refusal> {
         let subject = self.subject(&publication.channel)?;
-        outgoing(publication, subject)
+        let outgoing = outgoing(publication, subject)?;
+        Ok(Outgoing {
+            traceparent: traceparent.into(),
+            ..outgoing
+        })
     }
 }
 
@@ -197,6 +220,7 @@ pub(crate) fn outgoing(publication: NewPublication, subject: Subject) -> Result<
         key: publication.key.into(),
         published_at_us: publication.published_at_us,
         message_id: publication.publication_id.into(),
+        traceparent: Box::default(),
     })
 }
 

@@ -201,7 +201,7 @@ fn router(
     let looking = ChannelServiceServer::new(Looking::new(bus.clone(), channels.clone()));
     let keeping = WillServiceServer::new(Keeping::new(bus.clone()));
     let mailboxes = Mailboxes::new(bus.clone(), config.mailboxes);
-    let publishing = Publishing::new(bus, channels.clone(), config.in_flight_batches, shutdown);
+    let publishing = Publishing::new(bus, channels.clone(), config, shutdown);
     let publishing = PublishServiceServer::new(publishing);
     let sending = SendServiceServer::new(Sending::new(gateways.clone(), mailboxes));
     let connections = Connections::new(gateways.clone(), channels, watching);

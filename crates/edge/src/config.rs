@@ -79,6 +79,9 @@ pub struct EdgeConfig {
     /// Give users what their mailboxes hold. [`mailboxes::declare`] must have been
     /// called.
     pub mailboxes: bool,
+    /// Make spans of requests and publications. The process must have set a
+    /// provider of OpenTelemetry before the edge is bound.
+    pub traces: bool,
     /// Serve `/v1/echo`, which sends every WebSocket message back. For
     /// conformance suites only.
     pub echo: bool,

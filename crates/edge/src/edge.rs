@@ -13,6 +13,7 @@ use foldhash::HashMap;
 use journal::Journal;
 use lifecycle::Scope;
 use registry::Registrar;
+use spans::Tracer;
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 use wills::Armory;
@@ -118,6 +119,7 @@ impl Edge {
         let (claims, claimed) = looks(registrar.is_some(), connection_limit);
         let (desk, journal) = Journal::new(bus.clone(), config.gateway.clone(), config.journal);
         let (wills, will_orders) = looks(registrar.is_some(), will_desk::WAITING);
+        let tracer = config.traces.then(|| Arc::new(Tracer::of_process("edge")));
         let gateway = Arc::new(Gateway {
             journal: desk,
             acks: Arc::new(Acks::new()),
@@ -127,7 +129,9 @@ impl Edge {
                 mailboxes.clone(),
                 &config.policies,
                 config.linger,
+                tracer.clone(),
             ),
+            tracer,
             shards: mailboxes.iter().map(shard_handle).collect(),
             metrics: Metrics::new(),
             queries: Queries::new(),
@@ -148,9 +152,7 @@ impl Edge {
             wills,
             config,
         });
-        let subject = Subject::of_gateway(&gateway.config.gateway);
-        let handler = Arc::new(CommandHandler(gateway.clone()));
-        let commands = gateway.bus.serve(subject, handler);
+        let commands = serve_commands(&gateway);
         Ok(Self {
             gateway,
             listener,
@@ -256,6 +258,13 @@ impl std::fmt::Debug for Edge {
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
+}
+
+/// Takes what the control plane wants of this gateway.
+fn serve_commands(gateway: &Arc<Gateway>) -> SubscriptionToken {
+    let subject = Subject::of_gateway(&gateway.config.gateway);
+    let handler = Arc::new(CommandHandler(gateway.clone()));
+    gateway.bus.serve(subject, handler)
 }
 
 fn seats(shards: usize) -> io::Result<Vec<Seat>> {

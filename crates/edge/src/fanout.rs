@@ -33,6 +33,7 @@ use std::{
 use bus::{Bus, BusError, HistoryPage, HistoryRead, Pattern, Position, Sink, Subject, Subscribed};
 use hub::Place;
 use parking_lot::Mutex;
+use spans::Tracer;
 use wire::{Channel, Epoch, Offset};
 
 pub(crate) use self::feed::encode;
@@ -85,6 +86,8 @@ pub(crate) struct Fanout {
     // A lock: taken on subscribe and unsubscribe, never for a publication.
     interest: Mutex<Interest>,
     clocks: Arc<Clocks>,
+    /// Absent: no spans are made.
+    tracer: Option<Arc<Tracer>>,
     next_alias: AtomicU32,
 }
 
@@ -98,6 +101,7 @@ impl Fanout {
         mailboxes: Arc<[Mailbox]>,
         policies: &Policies,
         linger: Duration,
+        tracer: Option<Arc<Tracer>>,
     ) -> Arc<Self> {
         assert!(
             mailboxes.len() <= MAX_SHARDS,
@@ -111,6 +115,7 @@ impl Fanout {
             whole: whole.map(|(name, _)| name.clone()).collect(),
             interest: Mutex::new(Interest::new(linger)),
             clocks: Arc::new(Clocks::new(Instant::now())),
+            tracer,
             next_alias: AtomicU32::new(1),
         })
     }
@@ -128,7 +133,12 @@ impl Fanout {
             return Join::Refused;
         }
         let alias = self.next_alias.fetch_add(1, Ordering::Relaxed);
-        let feed = Feed::new(alias, self.mailboxes.clone(), self.clocks.clone());
+        let feed = Feed::new(
+            alias,
+            self.mailboxes.clone(),
+            self.clocks.clone(),
+            self.tracer.clone(),
+        );
         let whole = self.is_whole(channel);
         let ask = interest.insert(channel, &feed, shard, whole);
         drop(interest);

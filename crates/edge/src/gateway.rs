@@ -13,6 +13,7 @@ use bus::{Bus, BusState};
 use foldhash::HashMap;
 use journal::Desk;
 use registry::Registrar;
+use spans::Tracer;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -26,6 +27,8 @@ use crate::{
 pub(crate) struct Gateway {
     pub(crate) config: EdgeConfig,
     pub(crate) bus: Arc<dyn Bus>,
+    /// Absent: no spans are made.
+    pub(crate) tracer: Option<Arc<Tracer>>,
     pub(crate) verifier: Arc<Verifier>,
     /// Whose connections are to be counted; absent: there is no limit.
     pub(crate) user_looks: Option<Looks>,

@@ -1,109 +1,158 @@
-//! W3C trace context, passed on to workers as clients give it. The gateway makes
-//! no spans of its own, and begins no trace that nobody asked for.
+//! What of a request's or publication's trace is recorded here.
+//!
+//! Without a tracer the gateway passes on what clients say and makes no spans.
+//! With one, what it does not record is passed on as not recorded, so that
+//! nobody behind it records what it refused to.
 
-/// `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`.
-const V0_BYTES: usize = 55;
+use bus::{BusError, Message, Subject};
+use spans::{Kind, Span, Tracer};
+use wire::{Traceparent, client::ErrorCode};
 
-/// The client's context in the form of version zero; empty if it is not valid,
-/// or none.
-pub(crate) fn adopt(traceparent: String) -> String {
-    match Version::of(&traceparent) {
-        Some(Version::Zero) => traceparent,
-        Some(Version::Later) => restate(&traceparent),
-        None => String::new(),
-    }
+use crate::shard::code_of;
+
+/// A request's trace, from its arrival to its answer.
+#[derive(Debug)]
+pub(crate) struct RequestTrace {
+    span: Option<Span>,
+    /// What the client said, as far as it counts.
+    theirs: Option<Traceparent>,
 }
 
-/// Which version of the format a valid context has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
-    Zero,
-    /// Begins like version zero and may go on (Trace Context section 3.2.4).
-    Later,
-}
+// === impl RequestTrace ===
 
-// === impl Version ===
-
-impl Version {
-    fn of(text: &str) -> Option<Self> {
-        let known = text.get(..V0_BYTES)?;
-        let mut fields = known.split('-');
-        let version = fields.next().filter(|it| is_hex(it, 2))?;
-        let is_valid_id = |id: &&str, digits| is_hex(id, digits) && id.bytes().any(|it| it != b'0');
-        fields.next().filter(|id| is_valid_id(id, 32))?;
-        fields.next().filter(|id| is_valid_id(id, 16))?;
-        fields.next().filter(|flags| is_hex(flags, 2))?;
-        let rest = &text[V0_BYTES..];
-        match version {
-            "00" => rest.is_empty().then_some(Self::Zero),
-            "ff" => None,
-            _ => (rest.is_empty() || rest.starts_with('-')).then_some(Self::Later),
+impl RequestTrace {
+    /// Begins, or continues what the client began.
+    pub(crate) fn begin(tracer: Option<&Tracer>, route: &str, traceparent: &str) -> Self {
+        let theirs = Traceparent::parse(traceparent);
+        let Some(tracer) = tracer else {
+            return Self { span: None, theirs };
+        };
+        let name = format!("request {route}");
+        let attributes = [("rpc.system", "tidegate"), ("rpc.method", route)];
+        let span = match theirs {
+            Some(parent) => tracer.follow(parent, Kind::Server, name, attributes),
+            None => tracer.begin(Kind::Server, name, attributes),
+        };
+        Self {
+            span,
+            theirs: theirs.map(Traceparent::unsampled),
         }
     }
+
+    /// The part from the bus's hands to its answer.
+    pub(crate) fn send(
+        &self,
+        tracer: Option<&Tracer>,
+        route: &str,
+        subject: &Subject,
+    ) -> Option<Span> {
+        let attributes = [
+            ("messaging.system", "nats"),
+            ("messaging.operation.name", "request"),
+            ("messaging.destination.name", subject.as_str()),
+        ];
+        let name = || format!("send {route}");
+        tracer?.within(self.span.as_ref()?, Kind::Client, name(), attributes)
+    }
+
+    /// What the worker is told: it continues `inner`, or else the request itself.
+    pub(crate) fn header(&self, inner: Option<&Span>) -> Box<str> {
+        let ours = inner.or(self.span.as_ref()).map(Span::traceparent);
+        of(ours.or(self.theirs))
+    }
+
+    /// It is refused with this code.
+    pub(crate) fn fail(&self, code: ErrorCode) {
+        if let Some(span) = &self.span {
+            fail(span, code);
+        }
+    }
+
+    /// What is left to be ended with the answer.
+    pub(crate) fn into_span(self) -> Option<Span> {
+        self.span
+    }
 }
 
-/// A valid context of a later version in the form of version zero, with the one
-/// flag that both have.
-fn restate(traceparent: &str) -> String {
-    let ids = &traceparent[3..V0_BYTES - 2];
-    let flags = u8::from_str_radix(&traceparent[V0_BYTES - 2..V0_BYTES], 16).unwrap_or_default();
-    format!("00-{ids}{:02x}", flags & 1)
+/// Notes how a request of the bus ended.
+pub(crate) fn end<T>(span: Option<Span>, outcome: &Result<T, BusError>) {
+    if let (Some(span), Err(error)) = (span, outcome) {
+        fail(&span, code_of(error));
+    }
 }
 
-/// Lower case, as the standard has it.
-fn is_hex(text: &str, digits: usize) -> bool {
-    text.len() == digits
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+/// A client's publication on its way to the bus, if it is to be recorded.
+pub(crate) fn publish(tracer: Option<&Tracer>, namespace: &str) -> Option<Span> {
+    tracer?.begin(
+        Kind::Producer,
+        format!("publish {namespace}"),
+        [
+            ("messaging.system", "nats"),
+            ("messaging.operation.name", "publish"),
+            ("tidegate.namespace", namespace),
+        ],
+    )
+}
+
+/// A publication from the bus, on its way to those who listen, if whoever
+/// published it has recorded it.
+pub(crate) fn deliver(tracer: &Tracer, message: &Message) -> Option<Span> {
+    if message.traceparent.is_empty() {
+        return None;
+    }
+    let parent = Traceparent::parse(&message.traceparent)?;
+    let channel = message.subject.channel_name()?;
+    let namespace = channel.split('.').next().unwrap_or(channel);
+    let span = tracer.follow(
+        parent,
+        Kind::Consumer,
+        format!("deliver {namespace}"),
+        [
+            ("messaging.system", "nats"),
+            ("messaging.operation.name", "deliver"),
+            ("tidegate.namespace", namespace),
+        ],
+    )?;
+    let bytes = i64::try_from(message.payload.len()).unwrap_or(i64::MAX);
+    span.note("messaging.message.body.size", bytes);
+    Some(span)
+}
+
+/// As a header; empty: none.
+pub(crate) fn of(place: Option<Traceparent>) -> Box<str> {
+    place.map_or_else(Box::default, |place| place.to_string().into())
+}
+
+/// The span ends with this code.
+pub(crate) fn fail(span: &Span, code: ErrorCode) {
+    let name = code.as_str_name();
+    span.fail(name.strip_prefix("ERROR_CODE_").unwrap_or(name));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-    const SPAN: &str = "00f067aa0ba902b7";
+    const PLACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-";
 
-    fn adopted(text: &str) -> String {
-        adopt(text.to_owned())
+    fn passed_on(tracer: Option<&Tracer>, flags: &str) -> String {
+        let trace = RequestTrace::begin(tracer, "orders", &format!("{PLACE}{flags}"));
+        trace.header(None).into()
     }
 
     #[test]
-    fn a_valid_context_is_passed_on_as_it_is() {
-        for flags in ["00", "01", "03"] {
-            let context = format!("00-{TRACE}-{SPAN}-{flags}");
-            assert_eq!(adopted(&context), context);
+    fn without_a_tracer_the_client_s_context_is_passed_on() {
+        for flags in ["00", "01"] {
+            assert_eq!(passed_on(None, flags), format!("{PLACE}{flags}"));
         }
+        assert_eq!(passed_on(None, "0g"), "");
     }
 
     #[test]
-    fn a_later_version_is_restated_in_ours() {
-        let expected = format!("00-{TRACE}-{SPAN}-01");
-        assert_eq!(adopted(&format!("cc-{TRACE}-{SPAN}-09")), expected);
-        assert_eq!(adopted(&format!("01-{TRACE}-{SPAN}-01-more")), expected);
-    }
-
-    #[test]
-    fn an_invalid_context_is_left_out() {
-        let zeros = "0".repeat(32);
-        let upper = TRACE.to_uppercase();
-        let invalid = [
-            String::new(),
-            "00-trace".to_owned(),
-            format!("ff-{TRACE}-{SPAN}-01"),
-            format!("0-0{TRACE}-{SPAN}-01"),
-            format!("00-{zeros}-{SPAN}-01"),
-            format!("00-{TRACE}-{}-01", &zeros[..16]),
-            format!("00-{upper}-{SPAN}-01"),
-            format!("00-{TRACE}-{SPAN}-0g"),
-            format!("00-{TRACE}-{SPAN}-01-more"),
-            format!("01-{TRACE}-{SPAN}-01more"),
-            format!("00-{TRACE}-{SPAN}-1\u{e9}"),
-            format!("00-{TRACE}-{SPAN}"),
-        ];
-        for text in invalid {
-            assert_eq!(adopted(&text), "", "{text}");
-        }
+    fn what_is_refused_here_is_passed_on_as_not_recorded() {
+        // The process of this test has no provider, so nothing is recorded.
+        let tracer = Tracer::of_process("edge");
+        assert_eq!(passed_on(Some(&tracer), "01"), format!("{PLACE}00"));
+        assert_eq!(passed_on(Some(&tracer), "0g"), "");
     }
 }

@@ -75,6 +75,7 @@ pub async fn store(
         key: Box::default(),
         published_at_us: 0,
         message_id: message_id.into(),
+        traceparent: Box::default(),
     })
     .await
 }

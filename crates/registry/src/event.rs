@@ -79,6 +79,7 @@ fn message(
         key: Box::default(),
         published_at_us: 0,
         message_id: id.into(),
+        traceparent: Box::default(),
     }
 }
 

@@ -8,6 +8,9 @@
 //! | `process_open_fds` | | open file descriptors: every connection has one |
 //! | `process_max_fds` | | how many it may have; absent where there is no limit |
 //! | `process_resident_memory_bytes` | | memory in use, as the system counts it |
+//! | `tidegate_telemetry_spans_exported_total` | | spans of traces that the collector has taken |
+//! | `tidegate_telemetry_spans_dropped_total` | `reason` | spans lost: `queue_full`, or `collector` (it did not take them in time) |
+//! | `tidegate_telemetry_traces_refused_total` | | traces recorded elsewhere and not followed here, beyond `telemetry.traces.max_followed_per_second` |
 
 use std::{
     fs,

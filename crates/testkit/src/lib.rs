@@ -7,6 +7,7 @@
 
 mod client;
 mod cluster;
+mod collector;
 mod dial;
 mod events;
 mod expect;
@@ -19,6 +20,7 @@ mod wait;
 
 pub use client::{Close, Frame, RawClient};
 pub use cluster::{Cluster, Layout};
+pub use collector::{Collector, SeenSpan};
 pub use dial::{Dial, HttpAnswer};
 pub use events::{
     ack, arm_will, cancel, disarm_will, hello, hello_again, history, ping, publish, request,

@@ -11,6 +11,7 @@ mod cluster;
 mod load;
 mod mailbox;
 mod size;
+mod telemetry;
 mod upstream;
 mod validate;
 mod wills;
@@ -29,6 +30,7 @@ pub use self::{
     load::{ConfigError, load},
     mailbox::MailboxConfig,
     size::Size,
+    telemetry::{TelemetryConfig, TracesSection},
     upstream::UpstreamConfig,
     wills::{FiringConfig, WillsConfig},
 };
@@ -49,6 +51,8 @@ pub struct Config {
     pub mailbox: MailboxConfig,
     /// Logs.
     pub log: LogConfig,
+    /// Telemetry that is sent somewhere.
+    pub telemetry: TelemetryConfig,
     /// Tokens.
     pub auth: AuthConfig,
     /// Policies of channels, by the first token of their names. A channel

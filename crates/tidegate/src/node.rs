@@ -16,7 +16,7 @@ use control::{Control, ControlDeps, Directory};
 use edge::{Drain, Edge};
 use lifecycle::{DrainOutcome, Scope};
 use registry::{Reader, Registrar};
-use telemetry::{Admin, Condition, Health, Metrics};
+use telemetry::{Admin, Condition, Health, Metrics, Traces};
 use wills::Keeper;
 use wire::GatewayId;
 
@@ -106,6 +106,11 @@ impl Node {
         let admin_address = admin.local_addr();
         scope.spawn_cancellable("metrics-upkeep", metrics.upkeep());
         scope.spawn("admin", admin.run(scope.clone()));
+        // The last spans are of what ends with the scope.
+        if let Some(traces) = config.traces(role.name(), &config.gateway.id) {
+            let traces = Traces::install(&traces).context("traces")?;
+            carrier.spawn("traces", traces.run(carrier.clone()));
+        }
 
         let bus = carrier::connect(config, role, carrier).await?;
         let (carried, all) = (carrier.clone(), scope.clone());

@@ -71,6 +71,7 @@ impl Step {
             key: Box::default(),
             published_at_us: 0,
             message_id: event_id.into(),
+            traceparent: Box::default(),
         }
     }
 

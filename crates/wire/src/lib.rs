@@ -9,6 +9,7 @@ mod error;
 mod generated;
 mod id;
 mod subprotocol;
+mod traceparent;
 pub mod websocket;
 
 pub use channel::{Channel, ChannelError, MAX_CHANNEL_BYTES, NamespaceName};
@@ -19,3 +20,4 @@ pub use id::{
     ConnectionId, ConnectionIdError, Epoch, GatewayId, Offset, SessionId, SessionIdError, UserId,
 };
 pub use subprotocol::{MalformedMessage, Subprotocol};
+pub use traceparent::Traceparent;

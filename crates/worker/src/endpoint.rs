@@ -8,10 +8,12 @@ use std::{
 
 use bus::{BusError, Handler, Incoming};
 use bytes::Bytes;
+use spans::Tracer;
 
 use crate::{
     error::WorkerError,
     request::{Request, TimeLeft},
+    trace,
 };
 
 pub(crate) type Outcome = Result<Bytes, WorkerError>;
@@ -46,6 +48,7 @@ pub(crate) enum WhenCancelled {
 pub(crate) struct Direct {
     pub(crate) name: Arc<str>,
     pub(crate) call: Box<Call>,
+    pub(crate) tracer: Arc<Tracer>,
 }
 
 // === impl Direct ===
@@ -56,10 +59,11 @@ impl Handler for Direct {
             subject,
             payload,
             deadline,
-            context,
+            mut context,
             cancelled,
             responder,
         } = incoming;
+        let span = trace::handle(&self.tracer, &subject, &mut context);
         let request = Request {
             subject,
             payload,
@@ -67,9 +71,12 @@ impl Handler for Direct {
             time: TimeLeft::Whole(deadline),
             cancelled,
         };
+        let _attached = trace::context(span.as_ref()).attach();
         // The request is not looked at again, whatever state a panic left.
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.call)(&request)))
             .unwrap_or_else(|_| Err(WorkerError::panicked(&self.name)));
-        responder.reply(outcome.map_err(BusError::from));
+        let outcome = outcome.map_err(BusError::from);
+        trace::end(span, outcome.as_ref().err());
+        responder.reply(outcome);
     }
 }

@@ -44,6 +44,11 @@
 //! # }
 //! ```
 //!
+//! Requests that the gateway records as part of a trace get a span, `handle` and the
+//! route, if the process has set a provider with
+//! `opentelemetry::global::set_tracer_provider` before the worker starts; spans that
+//! a handler makes with that provider belong to it.
+//!
 //! Queues are bounded: what comes while the queue is full is answered
 //! [`bus::BusError::Overloaded`] at once. A handler runs until the caller's
 //! deadline at most; a panic in it fails its request only.
@@ -53,6 +58,7 @@ mod error;
 mod queue;
 mod request;
 mod running;
+mod trace;
 mod worker;
 
 pub use error::{StartError, WorkerError};

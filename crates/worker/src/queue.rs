@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bus::{BusError, Handler, Incoming, Responder};
+use spans::{Span, Tracer};
 use tokio::{
     sync::{
         OwnedSemaphorePermit, Semaphore,
@@ -17,6 +18,7 @@ use tokio::{
 use crate::{
     endpoint::{Run, WhenCancelled},
     request::{Request, TimeLeft},
+    trace,
 };
 
 /// Longer deadlines are cut to this, which any clock can express.
@@ -30,6 +32,7 @@ pub(crate) struct Job {
     pub(crate) request: Request,
     pub(crate) deadline: Instant,
     pub(crate) responder: Responder,
+    pub(crate) span: Option<Span>,
     /// Its payload's share of the queue's bytes.
     _room: OwnedSemaphorePermit,
 }
@@ -41,6 +44,17 @@ pub(crate) struct Intake {
     pub(crate) when_cancelled: WhenCancelled,
     pub(crate) jobs: mpsc::Sender<Job>,
     pub(crate) bytes: Arc<Semaphore>,
+    pub(crate) tracer: Arc<Tracer>,
+}
+
+// === impl Job ===
+
+impl Job {
+    /// Answers what was not executed.
+    pub(crate) fn refuse(self, error: BusError) {
+        trace::end(self.span, Some(&error));
+        self.responder.reply(Err(error));
+    }
 }
 
 // === impl Intake ===
@@ -58,7 +72,7 @@ impl Handler for Intake {
             subject,
             payload,
             deadline,
-            context,
+            mut context,
             cancelled,
             responder,
         } = incoming;
@@ -67,6 +81,8 @@ impl Handler for Intake {
         };
         let deadline = Instant::now() + deadline.min(LONGEST);
         let time = TimeLeft::Until(deadline);
+        // From here on, so that the wait in the queue shows.
+        let span = trace::handle(&self.tracer, &subject, &mut context);
         let request = Request {
             subject,
             payload,
@@ -82,13 +98,14 @@ impl Handler for Intake {
             request,
             deadline,
             responder,
+            span,
             _room: room,
         };
         match self.jobs.try_send(job) {
             Ok(()) => {}
-            Err(TrySendError::Full(job)) => job.responder.reply(Err(BusError::Overloaded)),
+            Err(TrySendError::Full(job)) => job.refuse(BusError::Overloaded),
             // The worker has just stopped: nothing was executed.
-            Err(TrySendError::Closed(job)) => job.responder.reply(Err(BusError::NoResponders)),
+            Err(TrySendError::Closed(job)) => job.refuse(BusError::NoResponders),
         }
     }
 }

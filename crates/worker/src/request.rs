@@ -73,7 +73,8 @@ impl Request {
         self.context.attempt.max(1)
     }
 
-    /// W3C trace context of the caller.
+    /// W3C trace context to continue in what the handler calls: that of the worker's
+    /// own span, or else of the caller.
     pub fn traceparent(&self) -> Option<&str> {
         Some(&*self.context.traceparent).filter(|text| !text.is_empty())
     }

@@ -8,13 +8,14 @@ use std::{fmt, panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
 use bus::{Bus, BusError, SubscriptionToken};
 use futures_util::FutureExt;
+use spans::FutureExt as _;
 use tokio::{
     sync::mpsc,
     task::{JoinError, JoinSet},
     time::Instant,
 };
 
-use crate::{endpoint::WhenCancelled, error::WorkerError, queue::Job};
+use crate::{endpoint::WhenCancelled, error::WorkerError, queue::Job, trace};
 
 /// A worker whose endpoints are registered. Dropping it ends that, and every
 /// request under way with [`BusError::HandlerGone`].
@@ -81,7 +82,7 @@ impl Running {
             tracing::warn!(left, "requests were not finished within the drain limit");
         }
         while let Ok(job) = self.queue.try_recv() {
-            job.responder.reply(Err(BusError::NoResponders));
+            job.refuse(BusError::NoResponders);
         }
     }
 
@@ -108,10 +109,10 @@ impl Running {
 
     fn begin(&mut self, job: Job) {
         if job.deadline <= Instant::now() {
-            job.responder.reply(Err(BusError::DeadlineExceeded));
+            job.refuse(BusError::DeadlineExceeded);
         } else if job.request.cancelled().is_cancelled() {
             // Nobody waits for what has not begun.
-            job.responder.reply(Err(BusError::Cancelled));
+            job.refuse(BusError::Cancelled);
         } else {
             self.tasks.spawn(perform(job));
         }
@@ -152,8 +153,10 @@ async fn perform(job: Job) {
         request,
         deadline,
         responder,
+        span,
         ..
     } = job;
+    let context = trace::context(span.as_ref());
     let cancelled = request.cancelled().clone();
     let given_up = async {
         match when_cancelled {
@@ -163,7 +166,8 @@ async fn perform(job: Job) {
     };
     // Called within the future, so that a panic before the first await is
     // caught as well. What the panic left behind is dropped unseen.
-    let handled = AssertUnwindSafe(async move { run(request).await }).catch_unwind();
+    let handled = async move { run(request).await }.with_context(context);
+    let handled = AssertUnwindSafe(handled).catch_unwind();
     let outcome = tokio::select! {
         biased;
         handled = tokio::time::timeout_at(deadline, handled) => match handled {
@@ -173,6 +177,7 @@ async fn perform(job: Job) {
         },
         () = given_up => Err(BusError::Cancelled),
     };
+    trace::end(span, outcome.as_ref().err());
     responder.reply(outcome);
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bus::{Bus, Handler, Service, Subject};
 use bytes::Bytes;
+use spans::Tracer;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
@@ -135,10 +136,11 @@ impl Worker {
         let service = self.service()?;
         let (jobs, queue) = mpsc::channel(self.queue_requests);
         let bytes = Arc::new(Semaphore::new(self.queue_bytes));
+        let tracer = Arc::new(Tracer::of_process("worker"));
         let named = self.endpoints.into_iter().map(|endpoint| {
             Ok((
                 subject(&self.name, &endpoint.name)?,
-                handler(endpoint, &jobs, &bytes),
+                handler(endpoint, &jobs, &bytes, &tracer),
             ))
         });
         let handlers = named.collect::<Result<Vec<_>, StartError>>()?;
@@ -220,10 +222,12 @@ fn handler(
     endpoint: Endpoint,
     jobs: &mpsc::Sender<Job>,
     bytes: &Arc<Semaphore>,
+    tracer: &Arc<Tracer>,
 ) -> Arc<dyn Handler> {
     let name = endpoint.name;
+    let tracer = Arc::clone(tracer);
     match endpoint.kind {
-        Kind::Direct(call) => Arc::new(Direct { name, call }),
+        Kind::Direct(call) => Arc::new(Direct { name, call, tracer }),
         Kind::Queued(run, when_cancelled) => {
             let (jobs, bytes) = (jobs.clone(), Arc::clone(bytes));
             Arc::new(Intake {
@@ -232,6 +236,7 @@ fn handler(
                 when_cancelled,
                 jobs,
                 bytes,
+                tracer,
             })
         }
     }

@@ -57,6 +57,7 @@ async fn give(shared: &Shared, client: &Client, command: &mut Command) {
         let options = RequestOptions {
             deadline: Some(DEADLINE),
             idempotency_key: command.key.clone(),
+            ..RequestOptions::default()
         };
         let answer = client.request_with(Route::Exact.name(), command.key.clone(), options);
         let said = match answer.await {

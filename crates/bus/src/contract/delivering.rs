@@ -83,6 +83,7 @@ pub async fn a_message_arrives_as_it_was_published(bus: Arc<dyn Bus>) {
         key: "key".into(),
         published_at_us: 1_700_000_000_000_001,
         message_id: "".into(),
+        traceparent: "trace".into(),
     };
     let published = bus.send(outgoing).await;
     assert_eq!(
@@ -96,7 +97,7 @@ pub async fn a_message_arrives_as_it_was_published(bus: Arc<dyn Bus>) {
     let message = &messages[0];
     assert_eq!(message.subject, subject("a.b"));
     assert_eq!(message.payload, "payload");
-    assert_eq!(&*message.key, "key");
+    assert_eq!((&*message.key, &*message.traceparent), ("key", "trace"));
     assert_eq!(message.published_at_us, 1_700_000_000_000_001);
     assert_eq!(
         (message.offset, message.previous),

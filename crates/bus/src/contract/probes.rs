@@ -114,6 +114,7 @@ pub(super) fn message(to: &str, payload: impl ToString) -> Outgoing {
         key: "".into(),
         published_at_us: 0,
         message_id: "".into(),
+        traceparent: Box::default(),
     }
 }
 

@@ -283,6 +283,7 @@ impl Inner {
             offset: Offset::NONE,
             previous: Offset::NONE,
             origin: Origin::UNKNOWN,
+            traceparent: outgoing.traceparent,
         };
         match &mut self.log {
             Some(log) => Held::Logged(log.append(message, Instant::now())),

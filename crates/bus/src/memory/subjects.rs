@@ -417,6 +417,7 @@ mod tests {
             key,
             published_at_us: 0,
             message_id,
+            traceparent: Box::default(),
         };
         subjects.publish(outgoing, Box::new(|outcome| assert!(outcome.is_ok())));
     }

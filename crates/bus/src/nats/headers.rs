@@ -53,9 +53,21 @@ pub(super) struct Stamp {
 /// Behind the numbers of a [`Stamp`].
 const REACHED: &str = "reached";
 
-/// The key; empty: none.
-pub(super) fn key(headers: &HeaderMap) -> Box<str> {
-    text(headers, &KEY).into()
+/// The key and the publisher's trace context; empty: none.
+pub(super) fn key_and_traceparent(headers: &HeaderMap) -> (Box<str>, Box<str>) {
+    let (mut key, mut traceparent) = Default::default();
+    // One walk: most messages have neither, and few other headers.
+    for (name, values) in headers.iter() {
+        let field: &mut Box<str> = match name {
+            name if *name == KEY => &mut key,
+            name if *name == TRACEPARENT => &mut traceparent,
+            _ => continue,
+        };
+        *field = values
+            .first()
+            .map_or_else(Box::default, |value| decode(value.as_str()).into());
+    }
+    (key, traceparent)
 }
 
 /// Unix time in microseconds: as published, or now.
@@ -100,6 +112,9 @@ pub(super) fn of_outgoing(outgoing: &Outgoing, message_id: &str, origin: Origin)
     }
     if !message_id.is_empty() {
         headers.insert(MESSAGE_ID.clone(), &*encode(message_id));
+    }
+    if !outgoing.traceparent.is_empty() {
+        headers.insert(TRACEPARENT.clone(), &*encode(&outgoing.traceparent));
     }
     headers
 }

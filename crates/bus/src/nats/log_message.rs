@@ -100,14 +100,16 @@ pub(super) fn stored(
     subject: Subject,
     (offset, previous): (u64, u64),
 ) -> Message {
+    let (key, traceparent) = headers::key_and_traceparent(headers);
     Message {
         subject,
         payload: Bytes::copy_from_slice(payload),
-        key: headers::key(headers),
+        key,
         published_at_us: headers::published_at_us(headers),
         offset: Offset(offset),
         previous: Offset(previous),
         origin: Origin::UNKNOWN,
+        traceparent,
     }
 }
 

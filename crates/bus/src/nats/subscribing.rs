@@ -243,13 +243,18 @@ impl Plain {
 /// The message as sinks see it. Its payload is a copy: the original holds on to
 /// the connection's read buffer.
 fn message(raw: &Raw, subject: Subject, stamp: Option<headers::Stamp>) -> Message {
+    let headers = raw.headers.as_ref();
+    let (key, traceparent) = headers
+        .map(headers::key_and_traceparent)
+        .unwrap_or_default();
     Message {
         subject,
         payload: Bytes::copy_from_slice(&raw.payload),
-        key: raw.headers.as_ref().map(headers::key).unwrap_or_default(),
+        key,
         published_at_us: stamp.map_or_else(headers::now_us, |stamp| stamp.published_at_us),
         offset: wire::Offset::NONE,
         previous: wire::Offset::NONE,
         origin: stamp.map_or(Origin::UNKNOWN, |stamp| stamp.origin),
+        traceparent,
     }
 }

@@ -446,6 +446,7 @@ fn outgoing(to: &str, number: u64, message_id: &str) -> Outgoing {
         key: "".into(),
         published_at_us: 0,
         message_id: message_id.into(),
+        traceparent: Box::default(),
     }
 }
 

@@ -61,6 +61,7 @@ fn outgoing(to: &str, message_id: &str) -> Outgoing {
         key: "".into(),
         published_at_us: 0,
         message_id: message_id.into(),
+        traceparent: Box::default(),
     }
 }
 

@@ -155,6 +155,7 @@ fn outgoing(to: &str, payload: &str) -> Outgoing {
         key: "".into(),
         published_at_us: 0,
         message_id: "".into(),
+        traceparent: Box::default(),
     }
 }
 

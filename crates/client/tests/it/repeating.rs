@@ -13,6 +13,7 @@ fn keyed() -> RequestOptions {
     RequestOptions {
         deadline: Some(DEADLINE),
         idempotency_key: "k".into(),
+        ..RequestOptions::default()
     }
 }
 

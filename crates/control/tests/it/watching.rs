@@ -52,6 +52,7 @@ async fn publish_raw(plane: &Plane, name: &str, payload: Vec<u8>) {
         key: "".into(),
         published_at_us: 0,
         message_id: "".into(),
+        traceparent: Box::default(),
     };
     let published = plane.bus.send(outgoing).await.expect("in memory");
     assert_eq!(published.offset, Offset::NONE);

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use bus::{Message, Origin, Sink, Subject};
 use hub::{EncodedPublication, Place};
 use parking_lot::Mutex;
+use spans::Tracer;
 use wire::{Channel, Epoch, Offset, client::Publication};
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     clocks::Clocks,
     origins::{Origins, Standing},
 };
-use crate::{mailbox::Mailbox, shard::Mail};
+use crate::{mailbox::Mailbox, shard::Mail, trace};
 
 /// A set of shard numbers.
 #[derive(Clone, Copy, Default)]
@@ -23,6 +24,8 @@ pub(super) struct Feed {
     pub(super) alias: u32,
     mailboxes: Arc<[Mailbox]>,
     clocks: Arc<Clocks>,
+    /// Absent: no spans are made.
+    tracer: Option<Arc<Tracer>>,
     // A lock, so that "who listens" and "how far we are" change together.
     state: Mutex<FeedState>,
 }
@@ -61,11 +64,17 @@ impl ShardSet {
 // === impl Feed ===
 
 impl Feed {
-    pub(super) fn new(alias: u32, mailboxes: Arc<[Mailbox]>, clocks: Arc<Clocks>) -> Arc<Self> {
+    pub(super) fn new(
+        alias: u32,
+        mailboxes: Arc<[Mailbox]>,
+        clocks: Arc<Clocks>,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             alias,
             mailboxes,
             clocks,
+            tracer,
             state: Mutex::new(FeedState {
                 shards: ShardSet::default(),
                 place: Place::default(),
@@ -169,9 +178,15 @@ impl Sink for Feed {
         if let Standing::Behind(missing) = standing {
             self.tell_missing(shards, missing);
         }
+        let tracer = self.tracer.as_ref();
+        let span = tracer.and_then(|tracer| trace::deliver(tracer, message));
         let publication = Arc::new(encode(message, self.alias, life));
         for shard in shards.iter() {
             self.mailboxes[shard].publish(&publication);
+        }
+        // The first shard stands for all: a span for each would be too many.
+        if let (Some(span), Some(first)) = (span, shards.iter().next()) {
+            self.mailboxes[first].push(Mail::Delivering(span));
         }
     }
 

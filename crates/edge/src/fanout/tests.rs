@@ -117,7 +117,7 @@ fn fanout(bus: Arc<dyn Bus>, seats: &[Seat]) -> Arc<Fanout> {
         routes: HashMap::default(),
     };
     let mailboxes = seats.iter().map(|seat| seat.mailbox.clone()).collect();
-    Fanout::new(bus, mailboxes, &policies, LINGER)
+    Fanout::new(bus, mailboxes, &policies, LINGER, None)
 }
 
 fn channel(name: &str) -> Channel {

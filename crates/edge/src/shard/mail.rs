@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Instant};
 use bus::{BusError, HistoryPage, Published, Reply};
 use bytes::Bytes;
 use hub::EncodedPublication;
+use spans::Span;
 use wire::{Channel, Subprotocol, client::Failure};
 
 use super::{history::Awaited, latest::StateRead, mailboxes::News, recovery::EndedRead};
@@ -30,6 +31,8 @@ pub(crate) enum Mail {
     BusIs { up: bool },
     /// A message of a channel.
     Publication(Arc<EncodedPublication>),
+    /// The message before it is on its way; the span ends when it is written.
+    Delivering(Span),
     /// The bus has a client's publication, or not.
     Published {
         connection: ConnectionKey,
@@ -41,6 +44,7 @@ pub(crate) enum Mail {
         connection: ConnectionKey,
         id: u32,
         outcome: Result<Reply, BusError>,
+        span: Option<Span>,
     },
     /// The bus has read a page of a log for a client, or not.
     Read(Awaited, Result<HistoryPage, BusError>),
@@ -49,6 +53,7 @@ pub(crate) enum Mail {
         connection: ConnectionKey,
         id: u32,
         outcome: Result<Bytes, Failure>,
+        span: Option<Span>,
     },
     /// A client's will is kept or taken back, or not.
     WillSettled {

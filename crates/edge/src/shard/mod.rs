@@ -48,6 +48,7 @@ use hub::{Hub, MemberId};
 use mio::{Events, Poll, Token};
 use session::{Actions, SessionConfig};
 use slab::Slab;
+use spans::Span;
 
 pub use self::allowance::UpstreamRates;
 use self::{
@@ -111,6 +112,8 @@ struct Core {
     /// Of the mailboxes of whoever is connected.
     readers: Readers,
     actions: Actions,
+    /// Spans of publications that leave with the next write.
+    delivering: Vec<Span>,
     /// Pages of logs that the bus reads for clients.
     reads: usize,
     clock: Clock,
@@ -156,6 +159,7 @@ impl Seat {
             deliveries: Deliveries::default(),
             readers: Readers::default(),
             actions: Actions::default(),
+            delivering: Vec::new(),
             reads: 0,
             clock: Clock::start(),
             degraded: false,
@@ -197,6 +201,7 @@ impl Shard {
             self.sample_ms = self.core.hub.sample(self.core.clock.now_ms());
             self.catch_up();
             self.flush();
+            self.core.delivering.clear();
             // What was written may have made room.
             self.feeding |= self.core.hub.is_anybody_hungry();
         }

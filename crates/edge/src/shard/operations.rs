@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bus::{Outgoing, Request, RequestContext, Subject};
 use hub::{Class, Rate};
 use session::Action;
+use spans::Span;
 use wire::{
     Channel,
     client::{ErrorCode, Failure, SubscribeOptions},
@@ -18,7 +19,10 @@ use super::{
     member,
     repeatable::Wanted,
 };
-use crate::{fanout::Join, trace};
+use crate::{
+    fanout::Join,
+    trace::{self, RequestTrace},
+};
 
 impl Core {
     pub(super) fn subscribe(&mut self, slot: usize, connection: &mut Connection, action: Action) {
@@ -139,26 +143,30 @@ impl Core {
         else {
             return;
         };
-        let outgoing = Outgoing {
-            subject: Subject::of_channel(&channel),
-            payload,
-            key: key.into(),
-            published_at_us: 0,
-            message_id: publication_id.into(),
-        };
         if self.degraded {
             if let (1.., Phase::Established(session)) = (id, &mut connection.phase) {
                 session.published(id, Err(ErrorCode::Unavailable), &mut self.actions);
             }
             return;
         }
+        let span = trace::publish(self.gateway.tracer.as_deref(), channel.namespace());
+        let outgoing = Outgoing {
+            subject: Subject::of_channel(&channel),
+            payload,
+            key: key.into(),
+            published_at_us: 0,
+            message_id: publication_id.into(),
+            traceparent: trace::of(span.as_ref().map(Span::traceparent)),
+        };
         let key = connection.key(slot);
         if id == 0 {
             // The client wants no answer.
-            return self.gateway.bus.publish(outgoing, Box::new(|_| {}));
+            let done = |outcome: Result<_, _>| trace::end(span, &outcome);
+            return self.gateway.bus.publish(outgoing, Box::new(done));
         }
         let mailbox = self.mailbox().clone();
         let done = move |outcome| {
+            trace::end(span, &outcome);
             mailbox.push(Mail::Published {
                 connection: key,
                 id,
@@ -183,7 +191,7 @@ impl Core {
         if self.degraded {
             return self.refuse(connection, id, failure(ErrorCode::Unavailable, ""));
         }
-        let key = connection.key(slot);
+        let trace = RequestTrace::begin(self.gateway.tracer.as_deref(), &name, &traceparent);
         let Some(route) = self.gateway.routes.get(&*name) else {
             // Permitted a moment ago by the same table; kept total all the same.
             return self.refuse(connection, id, failure(ErrorCode::UnknownRoute, &name));
@@ -202,22 +210,46 @@ impl Core {
             session: Some(connection.profile.session),
             idempotency_key: idempotency_key.into(),
             attempt: 0,
-            traceparent: trace::adopt(traceparent).into(),
+            traceparent: trace.header(None),
         };
-        if !context.idempotency_key.is_empty() {
-            let wanted = Wanted {
-                id,
-                name: name.into(),
-                route: Arc::clone(route),
-                payload,
-                deadline,
-                context,
-            };
-            return self.request_once(slot, connection, wanted);
+        let wanted = Wanted {
+            id,
+            name: name.into(),
+            route: Arc::clone(route),
+            payload,
+            deadline,
+            context,
+            trace,
+        };
+        match wanted.context.idempotency_key.is_empty() {
+            true => self.request_now(slot, connection, wanted),
+            false => self.request_once(slot, connection, wanted),
+        }
+    }
+
+    /// Puts a request to the bus.
+    fn request_now(&mut self, slot: usize, connection: &mut Connection, wanted: Wanted) {
+        let Wanted {
+            id,
+            name,
+            route,
+            payload,
+            deadline,
+            mut context,
+            trace,
+        } = wanted;
+        let tracer = self.gateway.tracer.as_deref();
+        let sending = trace.send(tracer, &name, &route.policy.subject);
+        if sending.is_some() {
+            context.traceparent = trace.header(sending.as_ref());
         }
         let passage = match route.enter(deadline) {
             Ok(passage) => passage,
-            Err(refusal) => return self.refuse(connection, id, refusal.failure()),
+            Err(refusal) => {
+                let refused = refusal.failure();
+                trace.fail(refused.code());
+                return self.refuse(connection, id, refused);
+            }
         };
         let request = Request {
             subject: route.policy.subject.clone(),
@@ -225,13 +257,16 @@ impl Core {
             deadline,
             context,
         };
-        let mailbox = self.mailbox().clone();
+        let (mailbox, key) = (self.mailbox().clone(), connection.key(slot));
+        let span = trace.into_span();
         let done = move |outcome| {
             passage.end(&outcome);
+            trace::end(sending, &outcome);
             mailbox.push(Mail::Replied {
                 connection: key,
                 id,
                 outcome,
+                span,
             })
         };
         let token = self.gateway.bus.request(request, Box::new(done));

@@ -5,6 +5,7 @@ use std::mem;
 use bus::{BusError, Published, Reply};
 use bytes::Bytes;
 use session::{Actions, Established};
+use spans::Span;
 use wire::{
     Channel,
     client::{ErrorCode, Failure, GapCause},
@@ -17,7 +18,7 @@ use super::{
     connection::{Connection, Phase},
     mail::{ConnectionKey, Mail},
 };
-use crate::{fanout::Entry, mailbox::Lost};
+use crate::{fanout::Entry, mailbox::Lost, trace};
 
 impl Shard {
     /// Takes everything that waits in the mailbox.
@@ -56,6 +57,7 @@ impl Shard {
     fn handle_mail(&mut self, mail: Mail) {
         match mail {
             Mail::Publication(publication) => self.core.hub.publish(&publication),
+            Mail::Delivering(span) => self.core.delivering.push(span),
             Mail::Missing { alias, dropped } => {
                 self.core.hub.gap(alias, dropped, GapCause::Bus, None);
             }
@@ -65,12 +67,14 @@ impl Shard {
                 connection,
                 id,
                 outcome,
-            } => self.replied(connection, id, outcome),
+                span,
+            } => self.replied(connection, id, outcome, span),
             Mail::Settled {
                 connection,
                 id,
                 outcome,
-            } => self.settled(connection, id, outcome),
+                span,
+            } => self.settled(connection, id, outcome, span),
             Mail::Published {
                 connection,
                 id,
@@ -139,7 +143,13 @@ impl Shard {
         }
     }
 
-    fn replied(&mut self, key: ConnectionKey, id: u32, outcome: Result<Reply, BusError>) {
+    fn replied(
+        &mut self,
+        key: ConnectionKey,
+        id: u32,
+        outcome: Result<Reply, BusError>,
+        span: Option<Span>,
+    ) {
         if let Some(connection) = self.connection(key)
             && let Some(at) = connection
                 .requests
@@ -149,11 +159,18 @@ impl Shard {
             connection.requests.swap_remove(at);
         }
         let outcome = outcome.map(|reply| reply.payload);
-        self.settled(key, id, outcome.map_err(|error| request_failure(&error)));
+        let outcome = outcome.map_err(|error| request_failure(&error));
+        self.settled(key, id, outcome, span);
     }
 
     /// A request has its outcome, whoever asked the worker.
-    fn settled(&mut self, key: ConnectionKey, id: u32, outcome: Result<Bytes, Failure>) {
+    fn settled(
+        &mut self,
+        key: ConnectionKey,
+        id: u32,
+        outcome: Result<Bytes, Failure>,
+        span: Option<Span>,
+    ) {
         let outcome = match outcome {
             Ok(payload) if !self.core.can_hold(payload.len()) => {
                 Err(failure(ErrorCode::WorkerError, "its answer is too large"))
@@ -161,6 +178,9 @@ impl Shard {
             outcome => outcome,
         };
         self.core.counters.request_ended(&outcome);
+        if let (Some(span), Err(failure)) = (&span, &outcome) {
+            trace::fail(span, failure.code());
+        }
         self.tell(key, |session, actions| {
             session.replied(id, outcome, actions)
         });

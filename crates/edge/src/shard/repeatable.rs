@@ -13,7 +13,7 @@ use wire::{
 };
 
 use super::{Core, Mail, connection::Connection, post::request_failure};
-use crate::route::Route;
+use crate::{route::Route, trace::RequestTrace};
 
 /// What a client wants of a route.
 pub(super) struct Wanted {
@@ -24,6 +24,7 @@ pub(super) struct Wanted {
     pub(super) deadline: Duration,
     /// With the idempotency key.
     pub(super) context: RequestContext,
+    pub(super) trace: RequestTrace,
 }
 
 impl Core {
@@ -41,16 +42,19 @@ impl Core {
             payload,
             deadline,
             context,
+            trace,
         } = wanted;
         let Some(identity) = &connection.profile.identity else {
             return;
         };
         let (mailbox, key) = (self.mailbox().clone(), connection.key(slot));
+        let span = trace.into_span();
         let tell = move |outcome: Outcome| {
             mailbox.push(Mail::Settled {
                 connection: key,
                 id,
                 outcome: outcome.map_err(|not_done| why(&not_done)),
+                span,
             })
         };
         let call = Call {

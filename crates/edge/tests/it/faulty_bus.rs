@@ -76,6 +76,7 @@ impl FaultyBus {
             published_at_us: 0,
             offset: Offset(offset),
             previous: Offset(previous),
+            traceparent: Box::default(),
         };
         self.sink(channel).deliver(&message);
     }

@@ -226,6 +226,7 @@ impl Gateway {
             key: Box::default(),
             published_at_us: 0,
             message_id: Box::default(),
+            traceparent: Box::default(),
         };
         self.bus.send(outgoing).await.expect("the bus has room")
     }
@@ -239,6 +240,7 @@ impl Gateway {
             key: key.into(),
             published_at_us: 0,
             message_id: Box::default(),
+            traceparent: Box::default(),
         };
         let published = self.bus.send(outgoing).await;
         published.expect("the bus has room").offset.0
@@ -408,6 +410,7 @@ fn config() -> EdgeConfig {
             max_payload_bytes: 1024,
         },
         mailboxes: false,
+        traces: false,
         echo: false,
     }
 }

@@ -44,6 +44,7 @@ pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
     let options = RequestOptions {
         deadline: args.deadline,
         idempotency_key: args.idempotency_key,
+        ..RequestOptions::default()
     };
     let reply = client.request_with(&args.route, payload, options).await;
     let reply = reply.map_err(|error| args.client.failure(&error))?;

@@ -10,6 +10,7 @@ use edge::{
     SessionLimits, UserLimit, WhenFull,
 };
 use hub::{Class, DeliveryPolicy, OutboxLimits, Rate};
+use telemetry::TracesConfig;
 use wills::KeeperConfig;
 use wire::{GatewayId, Subprotocol, websocket::ReaderLimits};
 
@@ -97,6 +98,7 @@ impl Config {
             }),
             wills: gateway.wills.limits(),
             mailboxes: self.mailbox.enabled,
+            traces: self.telemetry.traces.is_on(),
             echo: gateway.echo,
         })
     }
@@ -116,6 +118,7 @@ impl Config {
             token_issuer: self.auth.issuer.clone(),
             token_audience: self.auth.audience.clone(),
             mailboxes: self.mailbox.enabled,
+            traces: self.telemetry.traces.is_on(),
             ..ControlConfig::default()
         }
     }
@@ -128,6 +131,11 @@ impl Config {
     /// How wills are fired.
     pub fn keeper(&self) -> KeeperConfig {
         self.control.wills.keeper()
+    }
+
+    /// Where traces go; absent: none are recorded.
+    pub fn traces(&self, role: &str, instance: &str) -> Option<TracesConfig> {
+        self.telemetry.traces.exporter(role, instance)
     }
 
     /// How NATS is reached.

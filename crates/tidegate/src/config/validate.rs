@@ -7,7 +7,7 @@ use wire::{Channel, GatewayId, MAX_CHANNEL_BYTES};
 
 use super::{
     AdmissionConfig, Config, ConfigError, Delivery, GatewayConfig, NamespaceConfig, Overflow,
-    RouteConfig,
+    RouteConfig, TracesSection,
 };
 
 /// Checks what the types leave open.
@@ -24,6 +24,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             "keeps nothing; set mailbox.enabled = false instead",
         );
     }
+    traces(&config.telemetry.traces)?;
     let mut names = HashSet::new();
     for entry in &config.namespace {
         namespace(entry, &mut names)?;
@@ -31,6 +32,21 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let mut names = HashSet::new();
     for entry in &config.route {
         route(entry, &mut names)?;
+    }
+    Ok(())
+}
+
+/// No TLS is built in: collectors run beside the processes that they serve.
+fn traces(traces: &TracesSection) -> Result<(), ConfigError> {
+    if traces.is_on() && !traces.endpoint.starts_with("http://") {
+        let problem = "must be http://<host>:<port>";
+        return nonsense("telemetry.traces.endpoint", problem);
+    }
+    if !(0.0..=1.0).contains(&traces.sample) {
+        return nonsense("telemetry.traces.sample", "must be 0 to 1");
+    }
+    if traces.timeout.is_zero() {
+        return nonsense("telemetry.traces.timeout", "must not be zero");
     }
     Ok(())
 }

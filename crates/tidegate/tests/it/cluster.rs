@@ -16,6 +16,7 @@ mod rolling;
 mod storm;
 mod throttled;
 mod together;
+mod traces;
 mod wills;
 
 use std::{fmt, time::Duration};
@@ -105,17 +106,20 @@ async fn publish(
     to: &str,
     payload: impl Into<Bytes>,
 ) -> Result<u64, tonic::Status> {
-    let publication = NewPublication {
-        channel: to.to_owned(),
-        payload: payload.into(),
-        ..NewPublication::default()
-    };
     let mut request = tonic::Request::new(PublishRequest {
-        publication: Some(publication),
+        publication: Some(publication(to, payload)),
     });
     request.set_timeout(Duration::from_secs(10));
     let mut publisher = PublishServiceClient::new(channel.clone());
     Ok(publisher.publish(request).await?.into_inner().offset)
+}
+
+fn publication(to: &str, payload: impl Into<Bytes>) -> NewPublication {
+    NewPublication {
+        channel: to.to_owned(),
+        payload: payload.into(),
+        ..NewPublication::default()
+    }
 }
 
 fn sending(channel: &Channel) -> SendServiceClient<Channel> {

@@ -11,6 +11,7 @@ use super::{Finding, VAGUE};
 const ARROWS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("lifecycle", &[]),
+    ("spans", &["wire"]),
     ("session", &["wire"]),
     ("hub", &["wire"]),
     ("bus", &["wire"]),
@@ -20,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mailboxes", &["bus", "registry", "wire"]),
     ("wills", &["bus", "registry", "wire"]),
     ("client", &["wire"]),
-    ("worker", &["bus", "lifecycle", "wire"]),
+    ("worker", &["bus", "lifecycle", "spans", "wire"]),
     ("telemetry", &["lifecycle"]),
     (
         "edge",
@@ -35,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "wills",
             "wire",
             "lifecycle",
+            "spans",
         ],
     ),
     (
@@ -47,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "wills",
             "wire",
             "lifecycle",
+            "spans",
         ],
     ),
     (
@@ -86,7 +89,7 @@ const TECHNOLOGIES: &[(&[&str], &[&str])] = &[
     ),
     (
         &["tonic", "tonic-prost", "tonic-health", "tonic-reflection"],
-        &["control", "tidegate", "loadtest"],
+        &["control", "tidegate", "telemetry", "loadtest", "testkit"],
     ),
     (&["async-nats"], &["bus", "loadtest"]),
     (
@@ -99,6 +102,9 @@ const TECHNOLOGIES: &[(&[&str], &[&str])] = &[
     (&["jsonwebtoken"], &["auth"]),
     (&["clap", "figment"], &["tidegate", "loadtest", "xtask"]),
     (&["metrics-exporter-prometheus"], &["telemetry"]),
+    (&["opentelemetry"], &["spans", "telemetry"]),
+    (&["opentelemetry_sdk", "opentelemetry-otlp"], &["telemetry"]),
+    (&["opentelemetry-proto"], &["testkit"]),
     (
         &["protox", "prost-build", "tonic-prost-build", "pbjson-build"],
         &["xtask"],

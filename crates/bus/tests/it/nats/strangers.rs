@@ -44,12 +44,17 @@ async fn a_publication_can_be_read_by_anybody() {
             key: "line\nbreak".into(),
             published_at_us: 17,
             message_id: "id".into(),
+            traceparent: "00-trace".into(),
             ..outgoing("a", "x")
         };
         bus.send(ours).await.expect("publishes");
         let seen = stranger.next().await;
         assert_eq!(seen.payload, b"x");
-        for line in ["Tg-Key: line%0Abreak", "Nats-Msg-Id: id"] {
+        for line in [
+            "Tg-Key: line%0Abreak",
+            "Nats-Msg-Id: id",
+            "traceparent: 00-trace",
+        ] {
             let shown = line.replace(": ", ":");
             let headers = seen.headers.replace(": ", ":");
             assert!(headers.contains(&shown), "{line} in {headers:?}");

@@ -78,6 +78,7 @@ fn publish(bus: &MemoryBus, name: &str) {
         key: Box::default(),
         published_at_us: 0,
         message_id: Box::default(),
+        traceparent: Box::default(),
     };
     bus.publish(outgoing, Box::new(|outcome| assert!(outcome.is_ok())));
 }

@@ -98,6 +98,7 @@ impl ScriptedBus {
             offset: Offset(offset),
             previous: Offset(offset.saturating_sub(1)),
             origin,
+            traceparent: Box::default(),
         };
         self.with(pattern, |it| it.sink.clone()).deliver(&message);
     }

@@ -34,6 +34,7 @@ fn keyed(key: &str, deadline: Duration) -> RequestOptions {
     RequestOptions {
         deadline: Some(deadline),
         idempotency_key: key.to_owned(),
+        ..RequestOptions::default()
     }
 }
 
