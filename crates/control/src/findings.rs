@@ -25,6 +25,7 @@ pub(crate) fn findings(explanation: &Explanation) -> Vec<Finding> {
     let found = [
         way_out(outbox, tcp),
         near_limit(outbox),
+        dropped(outbox),
         behind(&explanation.subscriptions),
         left_unread(upstream),
         on_its_way(explanation.state()),
@@ -104,14 +105,22 @@ fn near_limit(outbox: &Outbox) -> Found {
     Some(("outbox_nearly_full", message))
 }
 
+fn dropped(outbox: &Outbox) -> Found {
+    let dropped = outbox.dropped_publications;
+    let message = format!(
+        "{dropped} publications were dropped so far because the client was slow; it was told \
+         so by gaps"
+    );
+    (dropped > 0).then_some(("publications_dropped", message))
+}
+
 fn behind(subscriptions: &[SubscriptionState]) -> Found {
     let behind = subscriptions.iter().filter(|it| it.is_behind);
     let worst = behind.clone().max_by_key(|it| it.lag_publications)?;
+    let (count, channel, waits) = (behind.count(), &worst.channel, worst.lag_publications);
     let message = format!(
-        "{} subscriptions are behind, the furthest {} by {} publications or more ({})",
-        behind.count(),
-        worst.channel,
-        worst.lag_publications,
+        "{count} subscriptions are behind; of {channel} {waits} publications ({}) or more are \
+         still to come",
         size(worst.lag_bytes),
     );
     Some(("subscriptions_behind", message))
@@ -279,6 +288,7 @@ mod tests {
             outbox: Some(Outbox {
                 bytes: 90,
                 limit_bytes: 100,
+                dropped_publications: 7,
                 ..Outbox::default()
             }),
             upstream: Some(Upstream {
@@ -305,6 +315,7 @@ mod tests {
         }];
         let expected = [
             "outbox_nearly_full",
+            "publications_dropped",
             "subscriptions_behind",
             "window_is_full",
             "asked_to_move",
@@ -313,7 +324,7 @@ mod tests {
             "long_round_trip",
         ];
         assert_eq!(codes(&explanation), expected);
-        let behind = &findings(&explanation)[1];
-        assert!(behind.message.contains("market.x by 7"), "{behind:?}");
+        let behind = &findings(&explanation)[2];
+        assert!(behind.message.contains("market.x 7 "), "{behind:?}");
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     backlog::Await,
     class::Class,
     hub::Hub,
+    losses::Loss,
     member::{MemberId, Subscription},
     outbox::{Item, Outbox},
     policy::Overflow,
@@ -157,6 +158,11 @@ impl Hub {
             }),
             ..live
         })
+    }
+
+    /// What a member was not given so far.
+    pub fn loss(&self, member: MemberId) -> Loss {
+        self.members.loss(member)
     }
 
     /// The frames of a member that are written entirely once so many more bytes of

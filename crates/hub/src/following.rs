@@ -461,7 +461,7 @@ impl Hub {
         };
         meal.bytes += taken;
         let Withheld { dropped, conflated } = helping.withheld;
-        self.members.withheld(policy.class, dropped, conflated);
+        self.members.withheld(id, policy.class, dropped, conflated);
         let follower = &mut following.followers[index];
         follower.cursor = helping.end;
         follower.lost = None;

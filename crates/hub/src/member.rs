@@ -9,6 +9,7 @@ use crate::{
     chunk::{Chunk, Chunks, MAX_CHUNK_BYTES},
     class::Class,
     fact::Fact,
+    losses::{Loss, Losses},
     outbox::{Control, Item, Ledger, Outbox},
     policy::{Admission, OutboxLimits, admit},
 };
@@ -76,6 +77,7 @@ struct Intake {
     fallen: Vec<Fallen>,
     facts: VecDeque<Fact>,
     ledger: Ledger,
+    losses: Losses,
 }
 
 /// Marks positions of those who are behind.
@@ -179,6 +181,7 @@ impl Members {
             fallen: Vec::new(),
             facts: VecDeque::new(),
             ledger: Ledger::default(),
+            losses: Losses::new(),
         };
         Self {
             slots: Vec::new(),
@@ -221,6 +224,7 @@ impl Members {
         let mut member = self.slots.get_mut(id.0 as usize)?.take()?;
         self.count -= 1;
         member.outbox.clear(&mut self.intake.ledger);
+        self.intake.losses.forget(id);
         // The next member of this slot must not get what this one left.
         self.intake.facts.retain(|fact| fact.member() != id);
         Some(member)
@@ -296,10 +300,15 @@ impl Members {
     }
 
     /// Counts what is withheld from one that gets not all.
-    pub(crate) fn withheld(&mut self, class: Class, dropped: u64, conflated: u64) {
+    pub(crate) fn withheld(&mut self, id: MemberId, class: Class, dropped: u64, conflated: u64) {
+        self.intake.losses.add(id, dropped, conflated);
         let share = &mut self.intake.ledger.classes[class.index()];
         share.dropped += dropped;
         share.conflated += conflated;
+    }
+
+    pub(crate) fn loss(&self, id: MemberId) -> Loss {
+        self.intake.losses.of(id)
     }
 
     /// Lets a lagging member be fed, if its outbox has room.
@@ -394,6 +403,7 @@ impl Members {
 impl Intake {
     /// Queues `item` if the member's policy and limits let it in.
     fn offer(&mut self, id: MemberId, member: &mut Member, item: Item) {
+        let let_go = self.ledger.let_go;
         let Member {
             outbox,
             subprotocol,
@@ -420,6 +430,7 @@ impl Intake {
             self.ledger.overflowed += 1;
             self.facts.push_back(Fact::Overflowed { member: id });
         }
+        self.losses.add(id, self.ledger.let_go - let_go, 0);
         self.make_dirty(id, member);
     }
 
@@ -432,6 +443,7 @@ impl Intake {
                 unreachable!("made above")
             };
             let subprotocol = member.subprotocol;
+            self.losses.add(id, chunk.publications().into(), 0);
             member
                 .outbox
                 .withhold(&chunk, subprotocol, &mut self.ledger);

@@ -60,6 +60,8 @@ pub(crate) struct Ledger {
     pub(crate) written: u64,
     /// What became of publications so far.
     pub(crate) classes: [Share; Class::LABELS.len()],
+    /// Publications let go by outboxes so far.
+    pub(crate) let_go: u64,
     /// Members that overflowed so far.
     pub(crate) overflowed: u64,
 }
@@ -354,6 +356,7 @@ impl Ledger {
     }
 
     fn drop(&mut self, chunk: &Chunk) {
+        self.let_go += u64::from(chunk.publications());
         self.classes[chunk.policy().class.index()].dropped += u64::from(chunk.publications());
     }
 }

@@ -101,6 +101,7 @@ impl Core {
             true => 0,
             false => self.since_ms(connection.profile.waits_since),
         };
+        let lost = self.hub.loss(member(slot));
         Outbox {
             bytes: outbox.bytes() as u64,
             limit_bytes: limits.bytes as u64,
@@ -109,6 +110,8 @@ impl Core {
             lanes: lanes.collect(),
             waiting_ms,
             blocked: connection.flow.blocked,
+            dropped_publications: lost.dropped,
+            conflated_publications: lost.conflated,
         }
     }
 

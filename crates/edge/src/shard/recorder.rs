@@ -72,16 +72,9 @@ impl Core {
             return Err("64 connections of this shard are being recorded");
         }
         let duration = duration.min(MAX_DURATION);
-        let recorder = connection.profile.recorder.get_or_insert_with(|| {
-            Box::new(Recorder {
-                until: Tick::default(),
-                ends_at: SystemTime::UNIX_EPOCH,
-                entries: VecDeque::new(),
-                forgotten: 0,
-            })
-        });
-        recorder.until = self.clock.now().after(duration);
-        recorder.ends_at = SystemTime::now() + duration;
+        let recorder = &mut connection.profile.recorder;
+        let recorder = recorder.get_or_insert_with(|| Box::new(Recorder::new()));
+        recorder.extend(self.clock.now(), duration);
         if !std::mem::replace(&mut connection.flow.recorded, true) {
             self.recordings += 1;
         }
@@ -92,7 +85,7 @@ impl Core {
     pub(super) fn forget_recording(&mut self, connection: &mut Connection) {
         let now = self.clock.now();
         let recorder = &mut connection.profile.recorder;
-        if recorder.take_if(|it| now > it.until.after(KEPT)).is_some() {
+        if recorder.take_if(|it| it.is_to_go(now)).is_some() {
             connection.flow.recorded = false;
             self.recordings -= 1;
         }
@@ -126,10 +119,8 @@ impl Core {
     }
 
     fn keep_entry(&self, connection: &mut Connection, entry: Entry) {
-        if let Some(recorder) = &mut connection.profile.recorder
-            && self.clock.now() < recorder.until
-        {
-            recorder.push(entry);
+        if let Some(recorder) = &mut connection.profile.recorder {
+            recorder.note(self.clock.now(), entry);
         }
     }
 }
@@ -137,7 +128,30 @@ impl Core {
 // === impl Recorder ===
 
 impl Recorder {
-    fn push(&mut self, entry: Entry) {
+    fn new() -> Self {
+        Self {
+            until: Tick::default(),
+            ends_at: SystemTime::UNIX_EPOCH,
+            entries: VecDeque::new(),
+            forgotten: 0,
+        }
+    }
+
+    /// Goes on for so long from now.
+    fn extend(&mut self, now: Tick, duration: Duration) {
+        self.until = now.after(duration);
+        self.ends_at = SystemTime::now() + duration;
+    }
+
+    /// Whether nobody will ask for it any more.
+    fn is_to_go(&self, now: Tick) -> bool {
+        now > self.until.after(KEPT)
+    }
+
+    fn note(&mut self, now: Tick, entry: Entry) {
+        if now >= self.until {
+            return;
+        }
         if self.entries.len() == MAX_ENTRIES {
             self.entries.pop_front();
             self.forgotten += 1;
@@ -270,20 +284,39 @@ mod tests {
 
     use super::*;
 
-    fn recorder() -> Recorder {
-        Recorder {
-            until: Tick::default(),
-            ends_at: SystemTime::UNIX_EPOCH,
-            entries: VecDeque::new(),
-            forgotten: 0,
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn ping(bytes: usize) -> Entry {
+        Entry::new(true, "ping", "", bytes, 0)
+    }
+
+    #[test]
+    fn a_recording_ends_and_is_kept_for_a_minute() {
+        let at = |seconds| Tick::default().after(SECOND * seconds);
+        let mut recorder = Recorder::new();
+        recorder.extend(at(5), 10 * SECOND);
+        for second in [5, 14, 15, 16] {
+            recorder.note(at(second), ping(second as usize));
         }
+        let bytes = |recorder: &Recorder| -> Vec<_> {
+            let entries = recorder.read().entries.into_iter();
+            entries.map(|entry| entry.bytes).collect()
+        };
+        assert_eq!(bytes(&recorder), [5, 14]);
+        assert!(!recorder.is_to_go(at(75)) && recorder.is_to_go(at(76)));
+        // Asked for again, it goes on.
+        recorder.extend(at(70), SECOND);
+        recorder.note(at(70), ping(70));
+        assert_eq!(bytes(&recorder), [5, 14, 70]);
+        assert!(!recorder.is_to_go(at(76)));
     }
 
     #[test]
     fn a_recorder_keeps_the_last_entries_and_counts_the_others() {
-        let mut recorder = recorder();
+        let mut recorder = Recorder::new();
+        recorder.extend(Tick::default(), SECOND);
         for bytes in 0..MAX_ENTRIES + 3 {
-            recorder.push(Entry::new(true, "ping", "", bytes, 0));
+            recorder.note(Tick::default(), ping(bytes));
         }
         let recording = recorder.read();
         assert_eq!((recording.entries.len(), recording.forgotten), (512, 3));

@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod classes;
+mod explaining;
 mod model;
 mod overflow;
 mod simulation;

@@ -206,6 +206,12 @@ pub struct Outbox {
     /// The kernel's buffer is full: nothing is written until it has room.
     #[prost(bool, tag = "7")]
     pub blocked: bool,
+    /// Publications that were withheld so far because the client was slow, and those
+    /// that newer ones of the same key have replaced. Its `Gap`s told the client.
+    #[prost(uint64, tag = "8")]
+    pub dropped_publications: u64,
+    #[prost(uint64, tag = "9")]
+    pub conflated_publications: u64,
 }
 impl ::prost::Name for Outbox {
     const NAME: &'static str = "Outbox";
@@ -309,7 +315,8 @@ pub struct Tcp {
     /// Segments sent again so far.
     #[prost(uint32, tag = "4")]
     pub retransmits: u32,
-    /// Attempts for the segment that is sent again now; zero: none is.
+    /// Attempts for the segment that is sent again now, or to find out whether the
+    /// peer's closed window has opened; zero: none is under way.
     #[prost(uint32, tag = "5")]
     pub backoffs: u32,
     /// Segments sent and not confirmed.

@@ -52,6 +52,8 @@ fn outbox(outbox: &Outbox) -> Value {
         "lanes": lanes.collect::<Value>(),
         "waiting_ms": outbox.waiting_ms,
         "blocked": outbox.blocked,
+        "dropped_publications": outbox.dropped_publications,
+        "conflated_publications": outbox.conflated_publications,
     })
 }
 

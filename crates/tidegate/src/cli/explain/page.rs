@@ -139,6 +139,11 @@ impl Page {
             }
         };
         self.row("waiting", waiting);
+        let (dropped, conflated) = (outbox.dropped_publications, outbox.conflated_publications);
+        self.row(
+            "withheld so far",
+            format_args!("{dropped} publications dropped, {conflated} replaced by newer ones"),
+        );
     }
 
     fn network(&mut self, tcp: Option<&Tcp>, rates: Option<Rates>) {
@@ -163,7 +168,7 @@ impl Page {
         self.row("unconfirmed", format_args!("{unacked} segments"));
         let attempts = match tcp.backoffs {
             0 => String::new(),
-            attempts => format!("; attempt {attempts} is under way"),
+            attempts => format!("; attempt {attempts} to get through"),
         };
         self.row(
             "sent again",
