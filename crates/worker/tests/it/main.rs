@@ -4,6 +4,7 @@ mod cancelling;
 mod endings;
 mod overload;
 mod serving;
+mod tracing;
 
 use std::{sync::Arc, time::Duration};
 

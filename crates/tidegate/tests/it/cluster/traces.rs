@@ -96,6 +96,33 @@ fn assert_request(spans: &[SeenSpan], answered: &str) {
     assert!(!spans.iter().any(|span| span.is_failed), "{spans:#?}");
 }
 
+/// A request that nobody serves, and one that the journal puts to a worker.
+async fn assert_other_requests(client: &Client, collector: &Collector) {
+    let trace = |digit| TRACE.replace('4', digit);
+    let options = |trace_id, key: &str| RequestOptions {
+        traceparent: format!("00-{trace_id}-{CALLER}-01"),
+        idempotency_key: key.to_owned(),
+        ..RequestOptions::default()
+    };
+    let nobody = client.request_with("shop.buy_exactly", "", options(trace("6"), ""));
+    within("a refusal", nobody)
+        .await
+        .expect_err("nobody serves it");
+    let keyed = client.request_with("shop.buy", "", options(trace("7"), "once"));
+    within("an answer", keyed).await.expect("it is answered");
+    eventually("their spans have come", async || {
+        collector.trace(&trace("6")).len() >= 2 && collector.trace(&trace("7")).len() >= 2
+    })
+    .await;
+    for span in collector.trace(&trace("6")) {
+        assert!(span.is_failed, "{span:?}");
+        assert_eq!(span.attributes["error.type"], "NO_WORKER");
+    }
+    let spans = collector.trace(&trace("7"));
+    let request = named(&spans, "request shop.buy");
+    assert_eq!(named(&spans, "handle shop.buy").parent_id, request.span_id);
+}
+
 /// Publishes by the control plane as part of a trace.
 async fn publish_traced(cluster: &Cluster, traceparent: &str) {
     let mut publisher = PublishServiceClient::new(grpc(cluster, "control1").await);
@@ -152,6 +179,7 @@ async fn a_request_and_a_publication_are_one_trace_each() {
         let mut ours = collector.spans();
         ours.retain(|span| span.service.starts_with("tidegate"));
         assert_eq!(ours.len(), 4, "{ours:#?}");
+        assert_other_requests(&client, &collector).await;
     };
     tokio::select! {
         () = serving => unreachable!("it serves until it is dropped"),
