@@ -71,10 +71,11 @@ impl Handler for Direct {
             time: TimeLeft::Whole(deadline),
             cancelled,
         };
-        let _attached = trace::context(span.as_ref()).attach();
+        let attached = span.as_ref().map(|span| span.context().clone().attach());
         // The request is not looked at again, whatever state a panic left.
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.call)(&request)))
             .unwrap_or_else(|_| Err(WorkerError::panicked(&self.name)));
+        drop(attached);
         let outcome = outcome.map_err(BusError::from);
         trace::end(span, outcome.as_ref().err());
         responder.reply(outcome);

@@ -34,7 +34,7 @@ pub(crate) fn handle(
     Some(span)
 }
 
-/// The context that a handler runs in.
+/// The context that a handler's future runs in.
 pub(crate) fn context(span: Option<&Span>) -> Context {
     span.map_or_else(Context::new, |span| span.context().clone())
 }

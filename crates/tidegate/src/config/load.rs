@@ -124,6 +124,24 @@ mod tests {
     }
 
     #[test]
+    fn traces_go_to_an_address_without_tls_and_are_a_share() {
+        let traces = |line: &str| parse(&format!("[telemetry.traces]\n{line}\n"));
+        traces("endpoint = \"http://collector:4317\"\nsample = 1.0").expect("valid");
+        for (line, key) in [
+            ("endpoint = \"https://collector:4317\"", "endpoint"),
+            ("endpoint = \"http://\"", "endpoint"),
+            ("endpoint = \"collector:4317\"", "endpoint"),
+            ("sample = 1.5", "sample"),
+            ("sample = nan", "sample"),
+            ("timeout = \"0s\"", "timeout"),
+        ] {
+            let error = traces(line).expect_err(line);
+            let key = format!("telemetry.traces.{key}");
+            assert!(error.to_string().starts_with(&key), "{error}");
+        }
+    }
+
+    #[test]
     fn the_defaults_are_valid() {
         parse("").expect("defaults");
     }

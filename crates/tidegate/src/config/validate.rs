@@ -3,6 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use bus::Subject;
+use tonic::transport::Uri;
 use wire::{Channel, GatewayId, MAX_CHANNEL_BYTES};
 
 use super::{
@@ -38,7 +39,11 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
 
 /// No TLS is built in: collectors run beside the processes that they serve.
 fn traces(traces: &TracesSection) -> Result<(), ConfigError> {
-    if traces.is_on() && !traces.endpoint.starts_with("http://") {
+    let is_address = |text: &str| {
+        let uri = text.parse::<Uri>().unwrap_or_default();
+        uri.scheme_str() == Some("http") && uri.authority().is_some()
+    };
+    if traces.is_on() && !is_address(&traces.endpoint) {
         let problem = "must be http://<host>:<port>";
         return nonsense("telemetry.traces.endpoint", problem);
     }
