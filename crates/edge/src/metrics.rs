@@ -295,6 +295,7 @@ impl ShardCounters {
         let handles = &self.handles;
         handles.connections.set(connections as f64);
         handles.channels.set(gateway.fanout.channels() as f64);
+        gateway.door.publish();
         handles.arriving.set(gateway.connections_arriving() as f64);
         handles.subscriptions.set(totals.subscriptions as f64);
         handles.outbox_bytes.set(totals.queued_bytes as f64);

@@ -62,11 +62,7 @@ impl Door {
     pub(crate) fn admit(&self, address: IpAddr, returns: bool) -> Result<(), Later> {
         let now = self.now();
         let prefix = self.limits.prefix(address);
-        let (verdict, backlog) = {
-            let mut admission = self.admission.lock();
-            let verdict = admission.decide(now, prefix, returns);
-            (verdict, admission.backlog(now))
-        };
+        let verdict = self.admission.lock().decide(now, prefix, returns);
         let class = usize::from(returns);
         match verdict {
             Ok(()) => self.admitted[class].increment(1),
@@ -74,8 +70,13 @@ impl Door {
                 self.refused[usize::from(later.reason != Reason::Rate)][class].increment(1)
             }
         }
-        self.backlog.set(backlog.as_secs_f64());
         verdict
+    }
+
+    /// Hands to the recorder what changes by itself; once a second.
+    pub(crate) fn publish(&self) {
+        let backlog = self.admission.lock().backlog(self.now());
+        self.backlog.set(backlog.as_secs_f64());
     }
 
     /// When a new client may try again that can't come in for another reason.

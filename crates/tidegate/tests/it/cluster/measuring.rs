@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use client::SubscribeOptions;
-use testkit::{Process, RawClient, eventually};
+use testkit::{Cluster, Dial, Layout, Process, RawClient, eventually};
 use tokio::time::sleep;
 
-use super::{cluster, connect, grpc, next, publish, subscribe};
+use super::{CONFIG, cluster, connect, grpc, next, publish, subscribe};
 
 const STATES: &str = "tidegate_edge_connection_states";
 
@@ -104,4 +104,30 @@ async fn deliveries_are_measured_by_class_and_by_age_and_the_loop_measures_itsel
     sleep(Duration::from_secs(1)).await;
     gateway.resume();
     eventually("it was late", async || slow().await > before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_at_the_door_is_seen_to_get_shorter_though_nobody_comes() {
+    let config = format!("{CONFIG}\n[gateway.admission]\nrate = 2\nburst = 1\n");
+    let cluster = Cluster::start(Layout {
+        binary: env!("CARGO_BIN_EXE_tidegate"),
+        nats: 1,
+        gateways: &["gw1"],
+        controls: &[],
+        config: &config,
+    })
+    .await;
+    let gateway = cluster.process("gw1");
+    let mut put_off = 0;
+    for _ in 0..8 {
+        let dial = Dial::to(gateway.address("client_url"));
+        put_off += usize::from(dial.try_connect().await.is_err());
+    }
+    assert!(put_off > 3, "{put_off}");
+    let backlog = async || {
+        let name = "tidegate_edge_admission_backlog_seconds";
+        gateway.metric(name, &[]).await
+    };
+    eventually("there is a line", async || backlog().await > 0.0).await;
+    eventually("the line is gone", async || backlog().await == 0.0).await;
 }
