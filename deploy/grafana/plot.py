@@ -77,11 +77,12 @@ def draw_panel(axes, panel, arguments, begun):
         found = ask(arguments.prometheus, expression, arguments.start, arguments.end, arguments.step)
         for labels, times, values in found:
             name = re.sub(r"{{\s*(\w+)\s*}}", lambda it: labels.get(it[1], ""), target["legendFormat"])
-            known = [value for value in values if not math.isnan(value)]
-            lines.append((max(known) - min(known), name.strip(), [(at - begun) / 60 for at in times], values))
+            if known := [value for value in values if math.isfinite(value)]:
+                minutes = [(at - begun) / 60 for at in times]
+                lines.append((min(known), max(known), name.strip(), minutes, values))
     # Those that move most are named.
-    lines.sort(key=lambda line: -line[0])
-    for index, (_, name, times, values) in enumerate(lines):
+    lines.sort(key=lambda line: line[0] - line[1])
+    for index, (_, _, name, times, values) in enumerate(lines):
         axes.plot(times, values, linewidth=1, label=name if name and index < LEGENDS else "_")
     for number, mark in enumerate(arguments.bands, 1):
         start, end = ((mark[side] - begun) / 60 for side in ("start", "end"))
@@ -91,9 +92,8 @@ def draw_panel(axes, panel, arguments, begun):
     axes.set_title(panel["title"], fontsize=8, loc="left", pad=10)
     axes.yaxis.set_major_formatter(shown(panel["fieldConfig"]["defaults"]["unit"]))
     axes.set_xlim(0, (arguments.end - begun) / 60)
-    low, high = axes.get_ylim()
-    # Nothing but zeros would be drawn in the middle.
-    axes.set_ylim((0, 1) if low < 0 < high else (min(0, low), high))
+    low, high = (function([0, *(line[at] for line in lines)]) for at, function in enumerate((min, max)))
+    axes.set_ylim(low, low + 1.05 * (high - low) if high > low else 1)
     axes.tick_params(labelsize=6)
     axes.grid(alpha=0.25, linewidth=0.5)
     if not lines:
@@ -120,7 +120,7 @@ def draw(dashboard, arguments, path):
     figure.savefig(path, dpi=80)
     pyplot.close(figure)
     # A palette is enough for lines, and a third of the size.
-    Image.open(path).convert("RGB").quantize(96).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     return empty
 
 
