@@ -41,8 +41,9 @@ const COUNT: &[f64] = &[
     1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1_024.0, 4_096.0, 16_384.0, 65_536.0,
 ];
 
-/// Histograms keep each sample, at 16 bytes, until the next upkeep.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// Histograms keep each sample, at 16 bytes, until the next upkeep: 2.5 MB with 150,000
+/// requests a second.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 static INSTALLED: OnceLock<Option<Metrics>> = OnceLock::new();
 
