@@ -10,9 +10,10 @@ use crate::{
     chunk::Batch,
     class::Class,
     following::Following,
-    member::{MemberId, Subscription},
+    member::MemberId,
     place::Place,
     policy::DeliveryPolicy,
+    subscription::Subscription,
 };
 
 /// A channel as it comes to a shard.
@@ -164,8 +165,10 @@ impl ChannelTable {
         member: MemberId,
         class: Class,
     ) -> Subscription {
-        let following = &mut self.entries[key as usize].following;
-        let index = following.get_or_insert_default().add(member, class);
+        let entry = &mut self.entries[key as usize];
+        let anew = || Box::new(Following::new(entry.policy.priority));
+        let following = entry.following.get_or_insert_with(anew);
+        let index = following.add(member, class);
         Subscription::following(key, index, false)
     }
 

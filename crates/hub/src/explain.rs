@@ -8,10 +8,12 @@ use crate::{
     backlog::Await,
     class::Class,
     hub::Hub,
+    item::Item,
     losses::Loss,
-    member::{MemberId, Subscription},
-    outbox::{Item, Outbox},
-    policy::Overflow,
+    member::MemberId,
+    outbox::Outbox,
+    policy::{DeliveryPolicy, Overflow},
+    subscription::Subscription,
 };
 
 /// One subscription, and how far it has got.
@@ -60,10 +62,10 @@ pub enum WaitsFor {
     Room,
 }
 
-/// Frames in an outbox of one kind.
+/// Frames in an outbox that do not wait for those of lower lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lane {
-    /// Which kind.
+    /// Which: `control`, or the channels of a priority.
     pub name: &'static str,
     /// How many.
     pub frames: u64,
@@ -93,6 +95,21 @@ pub enum DepartureKind {
     /// An event for this member alone, or a frame of WebSocket's own.
     Control,
 }
+
+/// The lanes of an outbox, what leaves first before the others.
+const LANES: [&str; DeliveryPolicy::MAX_PRIORITY as usize + 2] = [
+    "control",
+    "priority 9",
+    "priority 8",
+    "priority 7",
+    "priority 6",
+    "priority 5",
+    "priority 4",
+    "priority 3",
+    "priority 2",
+    "priority 1",
+    "priority 0",
+];
 
 // === impl Hub ===
 
@@ -186,15 +203,14 @@ impl Hub {
     }
 
     fn departure<'a>(&'a self, item: &'a Item) -> Departure<'a> {
-        let (kind, alias) = match item {
-            Item::Publications(chunk) => {
-                let publications = u64::from(chunk.publications());
-                (DepartureKind::Publications(publications), chunk.alias())
+        let kind = match item {
+            Item::Publications { chunk, .. } => {
+                DepartureKind::Publications(u64::from(chunk.publications()))
             }
-            Item::Gap(gap) => (DepartureKind::Gap(gap.withheld()), gap.alias()),
-            Item::Control(control) => (DepartureKind::Control, control.alias),
+            Item::Gap { gap, .. } => DepartureKind::Gap(gap.withheld()),
+            Item::Control { .. } => DepartureKind::Control,
         };
-        let key = self.channels.by_alias(alias);
+        let key = self.channels.by_alias(item.alias());
         let entry = key.and_then(|key| self.channels.get(key));
         Departure {
             kind,
@@ -207,31 +223,29 @@ impl Hub {
 // === impl Outbox ===
 
 impl Outbox {
-    /// What is in it, by kind.
-    pub fn lanes(&self) -> [Lane; 3] {
-        let lane = |name, is_meant: fn(&Item) -> bool| {
-            let items = self.queued().filter(|item| is_meant(item));
-            let (frames, bytes) = items.fold((0, 0), |(frames, bytes), item| {
-                (frames + 1, bytes + item.charge() as u64)
-            });
-            Lane {
-                name,
-                frames,
-                bytes,
-            }
-        };
-        [
-            lane("control", |item| matches!(item, Item::Control(_))),
-            lane("publications", |item| matches!(item, Item::Publications(_))),
-            lane("gaps", |item| matches!(item, Item::Gap(_))),
-        ]
+    /// What is in it, by lane, in the order in which they go before each other.
+    pub fn lanes(&self) -> Vec<Lane> {
+        let mut lanes = LANES.map(|name| Lane {
+            name,
+            frames: 0,
+            bytes: 0,
+        });
+        for item in self.queued() {
+            let lane = match item {
+                Item::Control { .. } => 0,
+                _ => 1 + usize::from(DeliveryPolicy::MAX_PRIORITY - item.priority()),
+            };
+            lanes[lane].frames += 1;
+            lanes[lane].bytes += item.charge() as u64;
+        }
+        lanes.into_iter().filter(|lane| lane.frames > 0).collect()
     }
 
     /// The publications in it, by their channel's number.
     fn publications(&self) -> HashMap<u32, Lot> {
         let mut lots = HashMap::<u32, Lot>::new();
         for item in self.queued() {
-            if let Item::Publications(chunk) = item {
+            if let Item::Publications { chunk, .. } = item {
                 let lot = lots.entry(chunk.alias()).or_default();
                 lot.publications += u64::from(chunk.publications());
                 lot.bytes += chunk.frame().len() as u64;

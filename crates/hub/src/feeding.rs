@@ -1,5 +1,7 @@
 //! Gives those who are behind what comes next for them.
 
+use std::cmp::Reverse;
+
 use foldhash::{HashMap, HashMapExt};
 use smallvec::SmallVec;
 
@@ -55,6 +57,8 @@ impl Hub {
         };
         let behind = member.subscriptions.iter().filter(|it| it.is_behind());
         let mut keys: SmallVec<[u32; 4]> = behind.map(|place| place.channel).collect();
+        let priority = |key: &u32| self.channels.get(*key).map(|entry| entry.policy.priority);
+        keys.sort_by_key(|key| Reverse(priority(key)));
         while !keys.is_empty() && self.members.has_room(id) {
             if meal.is_over() {
                 return self.members.make_hungry(id);
@@ -100,7 +104,8 @@ impl Hub {
             }
             Next::Gone(to) => {
                 let gap = missed(alias, cursor, to);
-                self.members.tell_gap(id, gap, Some(cursor));
+                self.members
+                    .tell_gap(id, gap, policy.priority, Some(cursor));
                 log.put(index, to, Await::Room);
                 return true;
             }

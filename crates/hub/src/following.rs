@@ -16,9 +16,10 @@ use crate::{
     feeding::Meal,
     gap,
     hub::{Hub, NotSubscribed},
-    member::{MemberId, Members, Subscription},
+    member::{MemberId, Members},
     newest::{Newest, Version},
     policy::{BacklogLimits, DeliveryPolicy, Overflow},
+    subscription::Subscription,
 };
 
 /// What of a channel is given at a time to who is slow: it shall be new when it
@@ -29,6 +30,8 @@ const PORTION_BYTES: usize = 4 << 10;
 #[derive(Debug)]
 pub(crate) struct Following {
     followers: Vec<Follower>,
+    /// The channel's.
+    priority: u8,
     newest: Newest,
     /// Of the newest publication.
     head: Version,
@@ -74,19 +77,18 @@ pub(crate) const NEVER: u64 = u64::MAX;
 
 // === impl Following ===
 
-impl Default for Following {
-    fn default() -> Self {
+impl Following {
+    pub(crate) fn new(priority: u8) -> Self {
         Self {
             followers: Vec::new(),
             newest: Newest::new(),
             head: 0,
             waiting: 0,
             due_ms: NEVER,
+            priority,
         }
     }
-}
 
-impl Following {
     pub(crate) fn len(&self) -> usize {
         self.followers.len()
     }
@@ -143,7 +145,7 @@ impl Following {
         let before = self.head;
         self.head += batch.publications().count() as u64;
         // Who gets samples is given none of this.
-        let policy = DeliveryPolicy::of_follower(Class::Latest);
+        let policy = DeliveryPolicy::of_follower(Class::Latest, self.priority);
         let mut chunks = Chunks::new(batch.clone(), alias, policy);
         for follower in &mut self.followers {
             if !follower.waits && follower.takes_live(members) {
@@ -213,8 +215,9 @@ impl Following {
         if let Some(gap) = follower.told(alias, withheld) {
             batch.put_gap_first(gap);
         }
+        let policy = DeliveryPolicy::of_follower(follower.class, self.priority);
         Helping {
-            chunks: Chunks::new(batch, alias, DeliveryPolicy::of_follower(follower.class)),
+            chunks: Chunks::new(batch, alias, policy),
             end: portion.end,
             withheld,
         }
@@ -445,7 +448,7 @@ impl Hub {
             return false;
         };
         let follower = following.followers[index];
-        let policy = DeliveryPolicy::of_follower(follower.class);
+        let policy = DeliveryPolicy::of_follower(follower.class, following.priority);
         let mut own;
         let helping = if follower.lost.is_some() || follower.evicted != following.newest.evicted() {
             own = following.next(alias, index, bytes);
@@ -466,6 +469,7 @@ impl Hub {
         follower.cursor = helping.end;
         follower.lost = None;
         follower.evicted = following.newest.evicted();
+        self.members.pass_turn(id, key);
         if follower.cursor < following.head {
             return true;
         }

@@ -20,11 +20,13 @@ use crate::{
     fact::{Fact, Receipt, Totals},
     following::NEVER,
     frame::Frame,
-    member::{Member, MemberId, Members, Subscription},
-    outbox::{Control, Outbox},
+    item::{Control, Item, Urgency},
+    member::{Member, MemberId, Members},
+    outbox::Outbox,
     place::Place,
     policy::{BacklogLimits, OutboxLimits, Overflow},
     publication::EncodedPublication,
+    subscription::Subscription,
     verdict::{Entrance, Start},
 };
 
@@ -33,7 +35,9 @@ use crate::{
 /// The order that holds for each member and channel: nothing is delivered that
 /// was published before it subscribed, publications come in the order they were
 /// published, what is withheld is told in its place, and nothing comes after it
-/// unsubscribed. Events sent to one member keep their order.
+/// unsubscribed. Events sent to one member go before publications of channels that
+/// they are not about; they keep their order, but those that hurry go before pages
+/// of logs, pongs and what ends the connection.
 #[derive(Debug)]
 pub struct Hub {
     pub(crate) members: Members,
@@ -307,30 +311,48 @@ impl Hub {
         let Some(subprotocol) = self.members.get(member).map(|member| member.subprotocol) else {
             return;
         };
-        let alias = match &event.event {
-            Some(Event::Subscribed(subscribed)) => subscribed.alias,
-            Some(Event::Unsubscribed(unsubscribed)) => unsubscribed.alias,
-            _ => 0,
-        };
         let frame = Rc::from(&*Frame::of_event(subprotocol, event));
-        let control = Control {
-            frame,
-            alias,
-            receipt,
+        let (urgency, alias) = match &event.event {
+            Some(Event::Subscribed(subscribed)) => (Urgency::First, subscribed.alias),
+            Some(Event::Unsubscribed(unsubscribed)) => (Urgency::First, unsubscribed.alias),
+            // Who asked with a ping, or is told to go, has read what was before it; pages
+            // are large, and nobody hurries for them.
+            Some(Event::Pong(_) | Event::Closing(_) | Event::HistoryResult(_)) => {
+                (Urgency::InTurn, 0)
+            }
+            _ => (Urgency::First, 0),
         };
-        self.queue(member, control);
+        let control = Box::new(Control { frame, receipt });
+        self.queue(
+            member,
+            Item::Control {
+                urgency,
+                alias,
+                control,
+            },
+        );
     }
 
     /// Queues a whole WebSocket frame (ping, pong, close) for one member, under
-    /// the same rule as [`Self::send`]. It must not be empty.
+    /// the same rule as [`Self::send`], behind all that waits. It must not be empty.
     pub fn send_frame(&mut self, member: MemberId, frame: Rc<[u8]>) {
+        self.send_state(member, 0, frame);
+    }
+
+    /// The same for a frame with the latest state of a channel, by its number: the
+    /// channel's publications come behind it.
+    pub fn send_state(&mut self, member: MemberId, alias: u32, frame: Rc<[u8]>) {
         debug_assert!(!frame.is_empty(), "a frame has a header at least");
-        let control = Control {
-            frame,
-            alias: 0,
-            receipt: None,
-        };
-        self.queue(member, control);
+        let receipt = None;
+        let control = Box::new(Control { frame, receipt });
+        self.queue(
+            member,
+            Item::Control {
+                urgency: Urgency::InTurn,
+                alias,
+                control,
+            },
+        );
     }
 
     /// The next member for whom something was queued since it was last returned
@@ -414,7 +436,7 @@ impl Hub {
             .expect("the caller knows who joined and did not leave")
     }
 
-    fn queue(&mut self, member: MemberId, control: Control) {
+    fn queue(&mut self, member: MemberId, control: Item) {
         self.members.queue(member, control);
         self.settle();
     }

@@ -17,6 +17,7 @@ mod following;
 mod frame;
 mod gap;
 mod hub;
+mod item;
 mod log_read;
 mod losses;
 mod member;
@@ -29,6 +30,7 @@ mod queue;
 mod recovery;
 mod run;
 mod snapshot;
+mod subscription;
 mod verdict;
 
 pub use channel::Source;

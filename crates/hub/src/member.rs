@@ -9,9 +9,12 @@ use crate::{
     chunk::{Chunk, Chunks, MAX_CHUNK_BYTES},
     class::Class,
     fact::Fact,
+    gap::QueuedGap,
+    item::Item,
     losses::{Loss, Losses},
-    outbox::{Control, Item, Ledger, Outbox},
-    policy::{Admission, OutboxLimits, admit},
+    outbox::{Ledger, Outbox},
+    policy::{Admission, Door, OutboxLimits},
+    subscription::Subscription,
 };
 
 /// A connection, by its slot on the shard.
@@ -35,16 +38,6 @@ pub(crate) struct Member {
     stalled: bool,
     /// How many of its subscriptions are behind.
     lagging: u16,
-}
-
-/// A member's place among the listeners of a channel, among those who are behind,
-/// or among those who don't get all of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Subscription {
-    /// The channel's key in the table.
-    pub(crate) channel: u32,
-    /// Index in the list; the highest bits tell in which.
-    position: u32,
 }
 
 /// A member that can't be given what a channel has for it, and continues from
@@ -80,15 +73,27 @@ struct Intake {
     losses: Losses,
 }
 
-/// Marks positions of those who are behind.
-const BEHIND: u32 = 1 << 31;
-
-/// Marks positions among those who don't get all.
-const FOLLOWS: u32 = 1 << 30;
-
 // === impl Member ===
 
 impl Member {
+    /// The way into its outbox.
+    fn door<'a>(&'a mut self, limits: OutboxLimits, ledger: &'a mut Ledger) -> Door<'a> {
+        Door {
+            outbox: &mut self.outbox,
+            subprotocol: self.subprotocol,
+            limits,
+            fairly: self.stalled,
+            ledger,
+        }
+    }
+
+    /// Has a channel wait until others had their turn.
+    pub(crate) fn pass_turn(&mut self, channel: u32) {
+        if let Some(index) = self.find(channel) {
+            self.subscriptions[index..].rotate_left(1);
+        }
+    }
+
     /// Notes where the member stands in a channel now.
     pub(crate) fn enlist(&mut self, place: Subscription) {
         self.lagging += u16::from(place.is_behind());
@@ -125,48 +130,6 @@ impl Member {
     /// The subscription to a channel.
     pub(crate) fn subscription(&self, channel: u32) -> Option<Subscription> {
         self.find(channel).map(|index| self.subscriptions[index])
-    }
-}
-
-// === impl Subscription ===
-
-impl Subscription {
-    /// Among the listeners.
-    pub(crate) fn live(channel: u32, index: usize) -> Self {
-        Self {
-            channel,
-            position: index as u32,
-        }
-    }
-
-    /// Among those who are behind in the log.
-    pub(crate) fn behind(channel: u32, index: usize) -> Self {
-        Self {
-            channel,
-            position: index as u32 | BEHIND,
-        }
-    }
-
-    /// Among those who don't get all; with something to be given now, or not.
-    pub(crate) fn following(channel: u32, index: usize, is_behind: bool) -> Self {
-        let behind = if is_behind { BEHIND } else { 0 };
-        Self {
-            channel,
-            position: index as u32 | FOLLOWS | behind,
-        }
-    }
-
-    /// It does not get all.
-    pub(crate) fn follows(self) -> bool {
-        self.position & FOLLOWS != 0
-    }
-
-    pub(crate) fn is_behind(self) -> bool {
-        self.position & BEHIND != 0
-    }
-
-    pub(crate) fn index(self) -> usize {
-        (self.position & !(BEHIND | FOLLOWS)) as usize
     }
 }
 
@@ -246,18 +209,17 @@ impl Members {
             return;
         }
         let chunk = Rc::clone(chunks.of(member.subprotocol));
-        self.intake.offer(id, member, Item::Publications(chunk));
+        self.intake.offer(id, member, Item::publications(chunk));
     }
 
     /// Queues something that is meant for one member. Who is no member gets
     /// nothing.
-    pub(crate) fn queue(&mut self, id: MemberId, control: Control) {
+    pub(crate) fn queue(&mut self, id: MemberId, control: Item) {
         let slot = self.slots.get_mut(id.0 as usize);
         let Some(member) = slot.and_then(Option::as_mut) else {
             return;
         };
-        self.intake
-            .offer(id, member, Item::Control(Box::new(control)));
+        self.intake.offer(id, member, control);
     }
 
     /// Frees what was written.
@@ -293,10 +255,18 @@ impl Members {
         self.get(id).is_some_and(|member| !member.stalled)
     }
 
-    /// Whether a member's outbox holds less than so many bytes.
+    /// Whether less than so many bytes of channels that it gets not all of wait for
+    /// a member.
     pub(crate) fn holds_less(&self, id: MemberId, bytes: usize) -> bool {
         self.get(id)
-            .is_some_and(|member| member.outbox.bytes() < bytes)
+            .is_some_and(|member| member.outbox.fresh_bytes() < bytes)
+    }
+
+    /// Has a channel wait until others of a member had their turn.
+    pub(crate) fn pass_turn(&mut self, id: MemberId, channel: u32) {
+        if let Some(member) = self.get_mut(id) {
+            member.pass_turn(channel);
+        }
     }
 
     /// Counts what is withheld from one that gets not all.
@@ -358,17 +328,20 @@ impl Members {
         self.intake.feed(id, member, chunk).then_some(bytes)
     }
 
-    /// Tells a member what it will never be given of a channel. `again_behind`:
-    /// who continues behind this offset is told it again.
-    pub(crate) fn tell_gap(&mut self, id: MemberId, gap: Gap, again_behind: Option<u64>) {
+    /// Tells a member what it will never be given of a channel of this priority.
+    /// `again_behind`: who continues behind this offset is told it again.
+    pub(crate) fn tell_gap(
+        &mut self,
+        id: MemberId,
+        gap: Gap,
+        priority: u8,
+        again_behind: Option<u64>,
+    ) {
         let slot = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut);
         let member = slot.expect("whoever leaves is behind no more");
-        let Member {
-            outbox,
-            subprotocol,
-            ..
-        } = member;
-        outbox.tell_gap(gap, again_behind, *subprotocol, &mut self.intake.ledger);
+        let gap = QueuedGap::new(gap, member.subprotocol, again_behind);
+        let ledger = &mut self.intake.ledger;
+        member.outbox.tell_gap(gap, priority, ledger);
         self.intake.make_dirty(id, member);
     }
 
@@ -404,26 +377,16 @@ impl Intake {
     /// Queues `item` if the member's policy and limits let it in.
     fn offer(&mut self, id: MemberId, member: &mut Member, item: Item) {
         let let_go = self.ledger.let_go;
-        let Member {
-            outbox,
-            subprotocol,
-            ..
-        } = member;
+        let fallen = &mut self.fallen;
         let mut fell = |alias, cursor| {
-            self.fallen.push(Fallen {
+            fallen.push(Fallen {
                 member: id,
                 alias,
                 cursor,
             })
         };
-        let admission = admit(
-            outbox,
-            item,
-            *subprotocol,
-            self.limits,
-            &mut self.ledger,
-            &mut fell,
-        );
+        let mut door = member.door(self.limits, &mut self.ledger);
+        let admission = door.admit(item, &mut fell);
         if admission == Admission::Overflowed && !member.overflowed {
             member.overflowed = true;
             member.outbox.keep_controls(&mut self.ledger);
@@ -435,23 +398,14 @@ impl Intake {
     }
 
     fn feed(&mut self, id: MemberId, member: &mut Member, chunk: Rc<Chunk>) -> bool {
-        let item = Item::Publications(chunk);
-        if self.limits.admit(&member.outbox, &item) {
-            member.outbox.push(item, &mut self.ledger);
-        } else if self.limits.exclude(&item) {
-            let Item::Publications(chunk) = item else {
-                unreachable!("made above")
-            };
-            let subprotocol = member.subprotocol;
-            self.losses.add(id, chunk.publications().into(), 0);
-            member
-                .outbox
-                .withhold(&chunk, subprotocol, &mut self.ledger);
-        } else {
-            return false;
+        let let_go = self.ledger.let_go;
+        let mut door = member.door(self.limits, &mut self.ledger);
+        let fed = door.feed(Item::publications(chunk));
+        self.losses.add(id, self.ledger.let_go - let_go, 0);
+        if fed {
+            self.make_dirty(id, member);
         }
-        self.make_dirty(id, member);
-        true
+        fed
     }
 
     fn make_dirty(&mut self, id: MemberId, member: &mut Member) {

@@ -1,18 +1,20 @@
-//! What one connection has yet to be written, in order.
+//! What one connection has yet to be written, in order. What goes before what is
+//! decided as it is queued: `item.rs`.
 //!
 //! Bounded in bytes and items by [`crate::OutboxLimits`]; what happens beyond is
 //! `policy.rs`. An empty outbox holds no heap.
 
-use std::{io::IoSlice, mem, rc::Rc};
+use std::{io::IoSlice, mem};
 
 use smallvec::SmallVec;
-use wire::{Subprotocol, client::Gap};
+use wire::Subprotocol;
 
 use crate::{
     chunk::Chunk,
     class::{Class, Share},
     fact::Receipt,
     gap::QueuedGap,
+    item::{Item, Rank, Time},
     policy::is_droppable,
     queue::Queue,
 };
@@ -34,21 +36,13 @@ pub struct Outbox {
     written: u32,
 }
 
-/// One frame to be written.
-#[derive(Debug)]
-pub(crate) enum Item {
-    Publications(Rc<Chunk>),
-    Gap(Box<QueuedGap>),
-    Control(Box<Control>),
-}
-
-/// Something that is meant for one connection, and never dropped by policy.
-#[derive(Debug)]
-pub(crate) struct Control {
-    pub(crate) frame: Rc<[u8]>,
-    /// The channel whose subscription it begins or ends; zero: none.
-    pub(crate) alias: u32,
-    pub(crate) receipt: Option<Receipt>,
+/// Which publications may go for others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    /// Those of channels up to this priority.
+    pub(crate) priority: u8,
+    /// Also those that would otherwise come in any case.
+    pub(crate) all: bool,
 }
 
 /// Sums and counts over all outboxes of a hub, kept as they change.
@@ -139,13 +133,40 @@ impl Outbox {
             .map(move |item| &item.frame()[mem::take(&mut written)..])
     }
 
-    pub(crate) fn push(&mut self, item: Item, ledger: &mut Ledger) {
+    /// Queues a frame behind those that it may not overtake. `fairly`: the
+    /// channels of a priority take turns.
+    pub(crate) fn push(&mut self, mut item: Item, fairly: bool, ledger: &mut Ledger) {
         self.charge(item.charge(), ledger);
         ledger.items += 1;
-        if let Item::Publications(chunk) = &item {
+        if let Item::Publications { chunk, .. } = &item {
             ledger.give(chunk);
         }
-        self.items.push(item);
+        if !self.is_empty() && item.time().is_some() {
+            item.set_time(self.time_of(&item, fairly));
+        }
+        let overtaken = self
+            .last()
+            .take_while(|other| item.overtakes(other, fairly));
+        let index = self.items() - overtaken.count();
+        self.items.insert(index, item);
+    }
+
+    /// When the turn of a frame comes that is to be queued.
+    fn time_of(&self, item: &Item, fairly: bool) -> Time {
+        let ends = |other: &Item| other.time().map(|time| time.after(other.charge()));
+        if !fairly {
+            // All is one flow to those that are written soon.
+            let last = self.items.iter().next_back();
+            return last.and_then(ends).unwrap_or(Time::ZERO);
+        }
+        let same = |other: &&Item| other.time().is_some() && other.priority() == item.priority();
+        let mut peers = self.items.iter().filter(same);
+        let Some(now) = peers.next().and_then(Item::time) else {
+            return Time::ZERO;
+        };
+        let mut before = self.items.iter().rev();
+        let own = before.find(|other| other.alias() == item.alias() && other.time().is_some());
+        own.and_then(ends).map_or(now, |time| time.within(now))
     }
 
     /// Frees what was written entirely and tells its receipts.
@@ -167,7 +188,7 @@ impl Outbox {
             written -= length;
             let item = self.take(0, ledger);
             ledger.written += 1;
-            if let Item::Control(control) = item
+            if let Item::Control { control, .. } = item
                 && let Some(receipt) = control.receipt
             {
                 told(receipt);
@@ -180,26 +201,38 @@ impl Outbox {
         self.written = written as u32;
     }
 
-    /// Lets go of the oldest publications whose policy allows it and puts a gap
-    /// in their place; false if there are none.
-    pub(crate) fn drop_oldest(&mut self, subprotocol: Subprotocol, ledger: &mut Ledger) -> bool {
-        let droppable =
-            |item: &Item| matches!(item, Item::Publications(chunk) if is_droppable(chunk));
-        let Some(nth) = self.items.iter().skip(self.untouched()).position(droppable) else {
+    /// Lets go of the oldest publications of the channel that has most before it,
+    /// of those whose policy allows it, lowest priority first, and puts a gap in
+    /// their place; false if there are none.
+    pub(crate) fn drop_oldest(
+        &mut self,
+        reach: Reach,
+        subprotocol: Subprotocol,
+        ledger: &mut Ledger,
+    ) -> bool {
+        let untouched = self.untouched();
+        let Some(last) = self.last().find(|item| reach.holds(item)) else {
             return false;
         };
-        let index = self.untouched() + nth;
-        let Some(Item::Publications(chunk)) = self.items.get(index) else {
+        let alias = last.alias();
+        let of_channel = |item: &Item| item.alias() == alias && reach.holds(item);
+        let nth = self.items.iter().skip(untouched).position(of_channel);
+        let index = untouched + nth.expect("the last one at least");
+        let Some(Item::Publications {
+            rank, time, chunk, ..
+        }) = self.items.get(index)
+        else {
             unreachable!("just found")
         };
-        let chunk = chunk.clone();
+        let (priority, time, chunk) = (rank.priority(), *time, chunk.clone());
         ledger.drop(&chunk);
         if self.widen_gap(index, &chunk, false, ledger) {
             self.take(index, ledger);
             return true;
         }
         let gap = QueuedGap::new(*chunk.withheld(), subprotocol, None);
-        let gap = Item::Gap(Box::new(gap));
+        let mut gap = Item::gap(gap, priority);
+        gap.set_time(time);
         self.charge(gap.charge(), ledger);
         let slot = self.items.get_mut(index).expect("just found");
         let dropped = mem::replace(slot, gap);
@@ -219,40 +252,38 @@ impl Outbox {
         let again_behind = chunk.can_come_again().then_some(chunk.after());
         if !self.widen_gap(self.items(), chunk, again_behind.is_some(), ledger) {
             let gap = QueuedGap::new(*chunk.withheld(), subprotocol, again_behind);
-            self.push(Item::Gap(Box::new(gap)), ledger);
+            self.push(Item::gap(gap, chunk.policy().priority), true, ledger);
         }
     }
 
-    /// Reports `gap` at the end.
-    pub(crate) fn tell_gap(
-        &mut self,
-        gap: Gap,
-        again_behind: Option<u64>,
-        subprotocol: Subprotocol,
-        ledger: &mut Ledger,
-    ) {
-        let gap = QueuedGap::new(gap, subprotocol, again_behind);
-        self.push(Item::Gap(Box::new(gap)), ledger);
+    /// Reports `gap` in the place of a channel's publications.
+    pub(crate) fn tell_gap(&mut self, gap: QueuedGap, priority: u8, ledger: &mut Ledger) {
+        self.push(Item::gap(gap, priority), true, ledger);
     }
 
     /// Takes back the newest publications that a log can give again, or a gap that
     /// is found again, unless something behind it is about the same subscription;
-    /// returns the channel, and the offset of the publication before it.
-    pub(crate) fn take_back(&mut self, ledger: &mut Ledger) -> Option<(u32, u64)> {
+    /// of channels up to this priority, and if `item` is of publications, not of
+    /// the same channel: they come behind what is here. Returns the channel, and the offset of the publication before it.
+    pub(crate) fn take_back(
+        &mut self,
+        priority: u8,
+        item: &Item,
+        ledger: &mut Ledger,
+    ) -> Option<(u32, u64)> {
         let mut settled = SmallVec::<[u32; 8]>::new();
+        settled.extend(item.rank().map(|_| item.alias()));
         for index in (self.untouched()..self.items()).rev() {
-            let alias = match self.items.get(index)? {
-                Item::Publications(chunk) => chunk.alias(),
-                Item::Gap(gap) => gap.alias(),
-                Item::Control(control) => control.alias,
-            };
+            let item = self.items.get(index)?;
+            let alias = item.alias();
             if settled.contains(&alias) {
                 continue;
             }
-            let behind = match self.items.get(index)? {
-                Item::Publications(chunk) => chunk.can_come_again().then_some(chunk.after()),
-                Item::Gap(gap) => gap.again_behind(),
-                Item::Control(_) => None,
+            let behind = match item {
+                _ if item.priority() > priority => None,
+                Item::Publications { chunk, .. } => chunk.can_come_again().then_some(chunk.after()),
+                Item::Gap { gap, .. } => gap.again_behind(),
+                Item::Control { .. } => None,
             };
             if let Some(behind) = behind {
                 self.take(index, ledger);
@@ -263,14 +294,30 @@ impl Outbox {
         None
     }
 
+    /// What of it can't be let go for other publications: bytes and frames.
+    pub(crate) fn kept(&self) -> (usize, usize) {
+        let lossy = |item: &&Item| item.rank().is_some_and(Rank::is_lossy);
+        let lossy = self.items.iter().filter(lossy);
+        lossy.fold((self.bytes(), self.items()), |(bytes, items), item| {
+            (bytes - item.charge(), items - 1)
+        })
+    }
+
+    /// Bytes of followers' publications.
+    pub(crate) fn fresh_bytes(&self) -> usize {
+        let fresh = |item: &&Item| item.rank().is_some_and(Rank::is_fresh);
+        let fresh = self.items.iter().filter(fresh);
+        fresh.map(Item::charge).sum()
+    }
+
     /// Lets go of everything but controls and what is partly written.
     pub(crate) fn keep_controls(&mut self, ledger: &mut Ledger) {
         let mut index = self.untouched();
         while let Some(item) = self.items.get(index) {
             match item {
-                Item::Control(_) => index += 1,
-                Item::Gap(_) => drop(self.take(index, ledger)),
-                Item::Publications(chunk) => {
+                Item::Control { .. } => index += 1,
+                Item::Gap { .. } => drop(self.take(index, ledger)),
+                Item::Publications { chunk, .. } => {
                     ledger.drop(chunk);
                     self.take(index, ledger);
                 }
@@ -286,6 +333,12 @@ impl Outbox {
         self.written = 0;
     }
 
+    /// The items of which nothing is written, last one first.
+    fn last(&self) -> impl Iterator<Item = &Item> {
+        let untouched = self.items() - self.untouched();
+        self.items.iter().rev().take(untouched)
+    }
+
     /// Index of the first item of which nothing is written.
     fn untouched(&self) -> usize {
         usize::from(self.written > 0)
@@ -297,7 +350,7 @@ impl Outbox {
     fn widen_gap(&mut self, end: usize, chunk: &Chunk, again: bool, ledger: &mut Ledger) -> bool {
         for index in (self.untouched()..end).rev() {
             match self.items.get_mut(index).expect("index is below the end") {
-                Item::Gap(gap) if gap.alias() == chunk.alias() => {
+                Item::Gap { alias, gap, .. } if *alias == chunk.alias() => {
                     let before = gap.frame().len();
                     gap.absorb(chunk.withheld(), again);
                     let after = gap.frame().len();
@@ -305,9 +358,9 @@ impl Outbox {
                     self.discharge(before, ledger);
                     return true;
                 }
-                Item::Publications(other) if other.alias() == chunk.alias() => return false,
-                Item::Control(_) => return false,
-                Item::Publications(_) | Item::Gap(_) => {}
+                Item::Publications { alias, .. } if *alias == chunk.alias() => return false,
+                Item::Control { .. } => return false,
+                Item::Publications { .. } | Item::Gap { .. } => {}
             }
         }
         false
@@ -361,20 +414,18 @@ impl Ledger {
     }
 }
 
-// === impl Item ===
+// === impl Reach ===
 
-impl Item {
-    pub(crate) fn frame(&self) -> &[u8] {
-        match self {
-            Self::Publications(chunk) => chunk.frame(),
-            Self::Gap(gap) => gap.frame(),
-            Self::Control(control) => &control.frame,
+impl Reach {
+    /// Whether these publications may go.
+    fn holds(self, item: &Item) -> bool {
+        match item {
+            Item::Publications { rank, chunk, .. } => {
+                rank.priority() <= self.priority
+                    && (rank.is_lossy() || self.all && is_droppable(chunk))
+            }
+            Item::Gap { .. } | Item::Control { .. } => false,
         }
-    }
-
-    /// What it takes from the byte limit.
-    pub(crate) fn charge(&self) -> usize {
-        self.frame().len() + ITEM_OVERHEAD
     }
 }
 
@@ -383,8 +434,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_item_is_two_words_and_an_empty_outbox_three() {
-        assert_eq!(size_of::<Item>(), 16);
+    fn an_empty_outbox_is_three_words() {
         assert_eq!(size_of::<Outbox>(), 24);
     }
 }

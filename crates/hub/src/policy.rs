@@ -5,7 +5,8 @@ use wire::Subprotocol;
 use crate::{
     chunk::Chunk,
     class::Class,
-    outbox::{Item, Ledger, Outbox},
+    item::Item,
+    outbox::{Ledger, Outbox, Reach},
 };
 
 /// What is done for a connection that reads more slowly than a channel flows.
@@ -33,6 +34,9 @@ pub struct DeliveryPolicy {
     pub class: Class,
     /// For slow connections.
     pub overflow: Overflow,
+    /// What waits for a connection leaves by priority, highest first; within one
+    /// its channels take turns by bytes. Up to [`Self::MAX_PRIORITY`].
+    pub priority: u8,
 }
 
 /// Limits of one connection's outbox. Only the gaps that report what was let go
@@ -85,42 +89,109 @@ pub(crate) enum Admission {
 /// Largest byte limit: sums of charges stay well inside of 32 bits.
 const MAX_LIMIT_BYTES: usize = 2 << 30;
 
-/// Queues `item` if it fits, or makes it fit by letting go of publications whose
-/// policy allows it, whatever `item` is: a busy channel must not cost the
-/// connection its answers. Only a channel that is caught up with costs nobody
-/// anything: it waits.
-///
-/// `fell` is called with a channel's alias and the offset of the last publication
-/// that is written or queued, when what comes after it must be taken from the log.
-pub(crate) fn admit(
-    outbox: &mut Outbox,
-    item: Item,
-    subprotocol: Subprotocol,
-    limits: OutboxLimits,
-    ledger: &mut Ledger,
-    fell: &mut dyn FnMut(u32, u64),
-) -> Admission {
-    if limits.admit(outbox, &item) {
-        outbox.push(item, ledger);
-        return Admission::Queued;
-    }
-    if let Item::Publications(chunk) = &item
-        && chunk.can_come_again()
-    {
-        fell(chunk.alias(), chunk.after());
-        return Admission::Postponed;
-    }
-    if make_room(outbox, &item, subprotocol, limits, ledger, fell) {
-        outbox.push(item, ledger);
-        return Admission::Queued;
-    }
-    match item {
-        Item::Publications(chunk) if is_droppable(&chunk) => {
-            outbox.withhold(&chunk, subprotocol, ledger);
-            Admission::Withheld
+/// The way into one outbox.
+pub(crate) struct Door<'a> {
+    pub(crate) outbox: &'a mut Outbox,
+    pub(crate) subprotocol: Subprotocol,
+    pub(crate) limits: OutboxLimits,
+    /// The connection is slow: its channels take turns.
+    pub(crate) fairly: bool,
+    pub(crate) ledger: &'a mut Ledger,
+}
+
+impl Door<'_> {
+    /// Queues `item` if it fits, or makes it fit by letting go of publications
+    /// whose policy allows it: for an event all of them, as a busy channel must not
+    /// cost the connection its answers; for publications those of channels that are
+    /// no more important. What can come again waits instead.
+    ///
+    /// `fell` is called with a channel's alias and the offset of the last
+    /// publication that is written or queued, when what comes after it must be taken
+    /// from the log.
+    pub(crate) fn admit(&mut self, item: Item, fell: &mut dyn FnMut(u32, u64)) -> Admission {
+        if self.limits.admit(self.outbox, &item) || self.make_room(&item, fell) {
+            self.outbox.push(item, self.fairly, self.ledger);
+            return Admission::Queued;
         }
-        _ => Admission::Overflowed,
+        match item {
+            Item::Publications { chunk, .. } if chunk.can_come_again() => {
+                fell(chunk.alias(), chunk.after());
+                Admission::Postponed
+            }
+            Item::Publications { chunk, .. } if is_droppable(&chunk) => {
+                self.outbox.withhold(&chunk, self.subprotocol, self.ledger);
+                Admission::Withheld
+            }
+            _ => Admission::Overflowed,
+        }
     }
+
+    /// Queues what comes next for one that is behind, for which others are let go
+    /// that would be lost anyway if this were not; false if it does not fit. What
+    /// can never fit is reported by a gap.
+    pub(crate) fn feed(&mut self, item: Item) -> bool {
+        if let Item::Publications { chunk, .. } = &item
+            && self.limits.exclude(&item)
+        {
+            self.outbox.withhold(chunk, self.subprotocol, self.ledger);
+            return true;
+        }
+        let reach = Reach {
+            priority: item.priority(),
+            all: false,
+        };
+        while !self.limits.admit(self.outbox, &item) {
+            if !self
+                .outbox
+                .drop_oldest(reach, self.subprotocol, self.ledger)
+            {
+                return false;
+            }
+        }
+        self.outbox.push(item, self.fairly, self.ledger);
+        true
+    }
+
+    #[cold]
+    fn make_room(&mut self, item: &Item, fell: &mut dyn FnMut(u32, u64)) -> bool {
+        // What can never fit shall not cost what is queued already.
+        let Some(reach) = reach(item).filter(|_| !self.limits.exclude(item)) else {
+            return false;
+        };
+        while !self.limits.admit(self.outbox, item) {
+            // What comes again first: nobody loses it.
+            let taken = self.outbox.take_back(reach.priority, item, self.ledger);
+            if let Some((alias, cursor)) = taken {
+                fell(alias, cursor);
+            } else if !self
+                .outbox
+                .drop_oldest(reach, self.subprotocol, self.ledger)
+            {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// What may be let go for it; nothing: it can wait.
+fn reach(item: &Item) -> Option<Reach> {
+    let all = Reach {
+        priority: u8::MAX,
+        all: true,
+    };
+    let Item::Publications { rank, chunk, .. } = item else {
+        return Some(all);
+    };
+    if !is_droppable(chunk) {
+        return Some(all);
+    }
+    let priority = match chunk.can_come_again() {
+        true => rank.priority().checked_sub(1)?,
+        false => rank.priority(),
+    };
+    let all = false;
+    Some(Reach { priority, all })
 }
 
 /// Whether the chunk's policy allows to let it go.
@@ -131,33 +202,12 @@ pub(crate) fn is_droppable(chunk: &Chunk) -> bool {
     }
 }
 
-#[cold]
-fn make_room(
-    outbox: &mut Outbox,
-    item: &Item,
-    subprotocol: Subprotocol,
-    limits: OutboxLimits,
-    ledger: &mut Ledger,
-    fell: &mut dyn FnMut(u32, u64),
-) -> bool {
-    // What can never fit shall not cost what is queued already.
-    if limits.exclude(item) {
-        return false;
-    }
-    while !limits.admit(outbox, item) {
-        // What comes again first: nobody loses it.
-        if let Some((alias, cursor)) = outbox.take_back(ledger) {
-            fell(alias, cursor);
-        } else if !outbox.drop_oldest(subprotocol, ledger) {
-            return false;
-        }
-    }
-    true
-}
-
 // === impl DeliveryPolicy ===
 
 impl DeliveryPolicy {
+    /// The highest priority.
+    pub const MAX_PRIORITY: u8 = 9;
+
     /// The same for a channel without a log, if it is one.
     pub(crate) fn without_log(self, without: bool) -> Self {
         match self.overflow {
@@ -170,7 +220,7 @@ impl DeliveryPolicy {
     }
 
     /// What reaches who gets not all: there is always a newer one.
-    pub(crate) fn of_follower(class: Class) -> Self {
+    pub(crate) fn of_follower(class: Class, priority: u8) -> Self {
         let class = match class {
             Class::All | Class::Latest => Class::Latest,
             Class::Sampled(_) => class,
@@ -178,7 +228,18 @@ impl DeliveryPolicy {
         Self {
             class,
             overflow: Overflow::DropOldest,
+            priority,
         }
+    }
+
+    /// What has been let go never comes again, and others do.
+    pub(crate) fn is_lossy(self) -> bool {
+        self.class == Class::All && matches!(self.overflow, Overflow::DropOldest)
+    }
+
+    /// It reaches who gets not all.
+    pub(crate) fn is_fresh(self) -> bool {
+        self.class != Class::All
     }
 }
 
@@ -227,6 +288,8 @@ impl OutboxLimits {
     /// Whether a connection that is behind is given more: half of its outbox is
     /// left to live publications and answers.
     pub(crate) fn leave_room(&self, outbox: &Outbox) -> bool {
-        outbox.is_empty() || outbox.bytes() < self.bytes / 2 && outbox.items() < self.items / 2
+        let is_less = |(bytes, items)| bytes < self.bytes / 2 && items < self.items / 2;
+        // What would be let go for it does not keep it out.
+        is_less((outbox.bytes(), outbox.items())) || outbox.is_empty() || is_less(outbox.kept())
     }
 }

@@ -56,17 +56,22 @@ impl<T> Queue<T> {
         front.iter().chain(back)
     }
 
-    pub(crate) fn push(&mut self, item: T) {
+    /// Puts an item at `index`, before what is there and behind it; cheap near
+    /// either end.
+    ///
+    /// # Panics
+    /// If that is beyond the end.
+    pub(crate) fn insert(&mut self, index: usize, item: T) {
         match self {
             Self::Empty => *self = Self::One(item),
-            Self::Many(items) => items.push_back(item),
+            Self::Many(items) => items.insert(index, item),
             Self::One(_) => {
                 let Self::One(first) = mem::replace(self, Self::Empty) else {
                     unreachable!("matched above")
                 };
                 let mut items = VecDeque::with_capacity(4);
                 items.push_back(first);
-                items.push_back(item);
+                items.insert(index, item);
                 *self = Self::Many(Box::new(items));
             }
         }
@@ -98,9 +103,10 @@ mod tests {
     #[test]
     fn items_leave_in_order_and_a_drained_queue_holds_nothing() {
         let mut queue = Queue::Empty;
-        for item in 0..5 {
-            queue.push(item);
+        for item in 1..5 {
+            queue.insert(item - 1, item);
         }
+        queue.insert(0, 0);
         assert_eq!(queue.iter().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
         for item in 0..5 {
             assert_eq!(
@@ -114,7 +120,7 @@ mod tests {
     #[test]
     fn one_item_is_kept_in_place() {
         let mut queue = Queue::Empty;
-        queue.push('a');
+        queue.insert(0, 'a');
         assert!(matches!(queue, Queue::One('a')));
         assert_eq!((queue.get(0), queue.get(1)), (Some(&'a'), None));
         assert_eq!(queue.remove(1), None);

@@ -77,9 +77,10 @@ impl Hub {
         let Some(begun) = log.end_read(read.token) else {
             return Vec::new();
         };
+        let mut torn = false;
         let taken = match &outcome {
             ReadOutcome::Gone => {
-                log.give_up();
+                torn = log.give_up();
                 Some(None)
             }
             ReadOutcome::Page(page) => log.take_page(begun, page).map(Some),
@@ -96,10 +97,37 @@ impl Hub {
         if let Some(taken) = taken {
             self.tell_broken(key, taken);
         }
+        if torn {
+            self.tell_torn(key);
+        }
         let answers = self.judge(key, taken);
         self.wake(key);
         self.want_read(key);
         answers
+    }
+
+    /// Tells those who are behind that something is missing up to here, and that
+    /// nobody can say what.
+    fn tell_torn(&mut self, key: u32) {
+        let Some(entry) = self.channels.get_mut(key) else {
+            return;
+        };
+        let (alias, priority) = (entry.alias, entry.policy.priority);
+        let Some(log) = &mut entry.log else { return };
+        let gap = Gap {
+            alias,
+            cause: GapCause::Bus.into(),
+            ..Gap::default()
+        };
+        let here = log.place().offset;
+        for index in 0..log.behind().len() {
+            let behind = log.behind()[index];
+            if behind.cursor <= here && !matches!(behind.awaits, Await::Verdict(_)) {
+                self.members.tell_gap(behind.member, gap, priority, None);
+                log.put(index, here, Await::Room);
+                self.members.make_hungry(behind.member);
+            }
+        }
     }
 
     /// A log that could not be read may be read again.
@@ -247,11 +275,12 @@ impl Hub {
             cause: GapCause::Bus.into(),
             ..Gap::default()
         };
+        let priority = entry.policy.priority;
         let behind = log.behind().iter();
         let behind = behind.filter(|behind| !matches!(behind.awaits, Await::Verdict(_)));
         let behind: Vec<MemberId> = behind.map(|behind| behind.member).collect();
         for member in behind {
-            self.members.tell_gap(member, gap, None);
+            self.members.tell_gap(member, gap, priority, None);
             self.go_live(key, member);
         }
         if let Some(log) = self.channels.log_mut(key) {
@@ -327,6 +356,7 @@ impl Hub {
         let Some(entry) = self.channels.get_mut(key) else {
             return;
         };
+        let priority = entry.policy.priority;
         let (alias, Some(log)) = (entry.alias, &mut entry.log) else {
             return;
         };
@@ -336,7 +366,7 @@ impl Hub {
             if behind.awaits == Await::Page && behind.cursor == taken.after {
                 let gap = missed(alias, behind.cursor, to);
                 self.members
-                    .tell_gap(behind.member, gap, Some(behind.cursor));
+                    .tell_gap(behind.member, gap, priority, Some(behind.cursor));
                 log.put(index, to, Await::Room);
                 self.members.make_hungry(behind.member);
             }

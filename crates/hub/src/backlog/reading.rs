@@ -132,10 +132,11 @@ impl Backlog {
         Some(Taken { after, gap_to })
     }
 
-    /// Notes that nothing published so far can be had.
-    pub(crate) fn give_up(&mut self) {
+    /// Notes that nothing published so far can be had; whether something is missing
+    /// behind the newest one.
+    pub(crate) fn give_up(&mut self) -> bool {
         self.floor = self.place.offset;
-        self.torn = false;
         self.pages.clear();
+        mem::take(&mut self.torn)
     }
 }

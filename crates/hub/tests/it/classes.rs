@@ -17,7 +17,11 @@ const ALL: DeliveryPolicy = policy(Class::All, Overflow::DropOldest);
 const CONFLATE: DeliveryPolicy = policy(Class::All, Overflow::Conflate);
 
 const fn policy(class: Class, overflow: Overflow) -> DeliveryPolicy {
-    DeliveryPolicy { class, overflow }
+    DeliveryPolicy {
+        class,
+        overflow,
+        priority: 0,
+    }
 }
 
 fn sampled(per_second: u32) -> Class {

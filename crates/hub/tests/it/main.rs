@@ -5,5 +5,6 @@ mod classes;
 mod explaining;
 mod model;
 mod overflow;
+mod priorities;
 mod simulation;
 mod support;

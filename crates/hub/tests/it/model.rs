@@ -11,10 +11,12 @@ use wire::{
     client::{Gap, GapCause, ServerEvent, Subscribed, Unsubscribed, server_event::Event},
 };
 
-use crate::support::{DISCONNECT, DROP_OLDEST, ROOMY, channel, decode, pong, publication, source};
+use crate::support::{
+    DISCONNECT, DROP_OLDEST, ROOMY, channel, decode, of_priority, pong, publication, source,
+};
 
 const MEMBERS: u32 = 4;
-/// Aliases 1 and 2 drop the oldest, alias 3 disconnects.
+/// Aliases 1 and 2 drop the oldest, alias 2 goes before the others; alias 3 disconnects.
 const ALIASES: u32 = 3;
 
 #[derive(Clone, Debug)]
@@ -89,11 +91,12 @@ impl Said {
         }
     }
 
-    fn is_control(self) -> bool {
-        matches!(
-            self,
-            Self::Pong(_) | Self::Subscribed(_) | Self::Unsubscribed(_)
-        )
+    fn is_pong(self) -> bool {
+        matches!(self, Self::Pong(_))
+    }
+
+    fn is_of_a_subscription(self) -> bool {
+        matches!(self, Self::Subscribed(_) | Self::Unsubscribed(_))
     }
 }
 
@@ -106,31 +109,41 @@ impl Connection {
         if self.overflowed {
             return self.check_overflowed(&said);
         }
-        let controls = |of: &[Said]| {
-            of.iter()
-                .copied()
-                .filter(|said| said.is_control())
-                .collect::<Vec<_>>()
-        };
-        let (read, meant) = (controls(&said), controls(&self.meant));
-        assert!(
-            meant.starts_with(&read) && (!complete || read == meant),
-            "{read:?} of {meant:?}"
-        );
+        for kind in [Said::is_pong, Said::is_of_a_subscription] {
+            let of_kind = |of: &[Said]| -> Vec<_> {
+                let of = of.iter().copied();
+                of.filter(|said| kind(*said)).collect()
+            };
+            let (read, meant) = (of_kind(&said), of_kind(&self.meant));
+            assert!(
+                meant.starts_with(&read) && (!complete || read == meant),
+                "{read:?} of {meant:?}"
+            );
+        }
+        self.check_pongs(&said);
         for alias in 1..=ALIASES {
             self.check_channel(alias, complete);
         }
     }
 
+    /// A pong comes behind all that was meant before it.
+    fn check_pongs(&self, said: &[Said]) {
+        let before = |of: &[Said], pong| {
+            let before = of.iter().take_while(|said| **said != pong);
+            before.filter(|said| said.is_of_a_subscription()).count()
+        };
+        for pong in said.iter().filter(|said| said.is_pong()) {
+            assert!(before(said, *pong) >= before(&self.meant, *pong));
+        }
+    }
+
     /// Once a member is to be disconnected, what it still gets is in order.
     fn check_overflowed(&self, said: &[Said]) {
-        let controls = |said: &&Said| said.is_control();
-        let mut meant = self.meant.iter().filter(controls);
-        assert!(
-            said.iter()
-                .filter(controls)
-                .all(|read| meant.any(|meant| meant == read))
-        );
+        for kind in [Said::is_pong, Said::is_of_a_subscription] {
+            let mut meant = self.meant.iter().filter(|said| kind(**said));
+            let mut read = said.iter().filter(|said| kind(**said));
+            assert!(read.all(|read| meant.any(|meant| meant == read)));
+        }
         for alias in 1..=ALIASES {
             let of_channel = |said: &&Said| matches!(said, Said::Published(of, _) if *of == alias);
             let mut meant = self.meant.iter().filter(of_channel);
@@ -265,7 +278,7 @@ impl Model {
         let policy = if alias == ALIASES {
             DISCONNECT
         } else {
-            DROP_OLDEST
+            of_priority(DROP_OLDEST, alias as u8 - 1)
         };
         let outcome = self.hub.subscribe(
             MemberId(member),
@@ -352,8 +365,12 @@ impl Model {
             .outbox(MemberId(member))
             .gather(&mut scratch, 2_000);
         let taken = gathered.len().min(bytes);
+        let is_slow = taken < gathered.len();
         connection.tail.extend_from_slice(&gathered[..taken]);
         self.hub.wrote(MemberId(member), taken);
+        if is_slow {
+            self.hub.stalled(MemberId(member));
+        }
         let (messages, rest) = decode(&connection.tail, subprotocol(member));
         connection.read.extend(messages.into_iter().flatten());
         connection.tail.drain(..connection.tail.len() - rest);

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 use hub::{
     Answer, BacklogLimits, DeliveryPolicy, Entrance, Fact, Hub, LogRead, MemberId, OutboxLimits,
-    Place, ReadOutcome, Source, Start,
+    Overflow, Place, ReadOutcome, Source, Start,
 };
 use wire::{
     Channel, Subprotocol,
@@ -30,12 +30,18 @@ use self::{
     client::{Client, Rules},
     log::Log,
 };
-use crate::support::{CATCH_UP, DROP_OLDEST, channel, pong};
+use crate::support::{CATCH_UP, DROP_OLDEST, channel, of_priority, pong};
 
 const MEMBERS: u32 = 5;
 
 /// By alias; none has the alias zero.
-const POLICIES: [DeliveryPolicy; 4] = [DROP_OLDEST, CATCH_UP, CATCH_UP, DROP_OLDEST];
+const POLICIES: [DeliveryPolicy; 5] = [
+    DROP_OLDEST,
+    CATCH_UP,
+    of_priority(CATCH_UP, 2),
+    DROP_OLDEST,
+    of_priority(DROP_OLDEST, 1),
+];
 
 struct Simulation {
     rng: Rng,
@@ -74,7 +80,7 @@ fn room(alias: u32) -> Channel {
 
 fn rules(alias: u32, limits: OutboxLimits) -> Rules {
     Rules {
-        lossless: POLICIES[alias as usize] == CATCH_UP,
+        lossless: POLICIES[alias as usize].overflow == Overflow::CatchUp,
         too_large: limits.bytes - 120,
     }
 }
@@ -356,6 +362,7 @@ impl Simulation {
         let bytes = outbox.gather(&mut scratch, usize::MAX);
         let bytes = bytes[..bytes.len().min(most)].to_vec();
         self.hub.wrote(MemberId(slot), bytes.len());
+        self.hub.stalled(MemberId(slot));
         let limits = self.limits;
         let rules = |alias| rules(alias, limits);
         member.client.read(&bytes, &self.logs, rules);

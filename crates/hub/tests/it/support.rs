@@ -16,15 +16,22 @@ use wire::{
 pub(crate) const DROP_OLDEST: DeliveryPolicy = DeliveryPolicy {
     class: Class::All,
     overflow: Overflow::DropOldest,
+    priority: 0,
 };
 pub(crate) const DISCONNECT: DeliveryPolicy = DeliveryPolicy {
     class: Class::All,
     overflow: Overflow::Disconnect,
+    priority: 0,
 };
 pub(crate) const CATCH_UP: DeliveryPolicy = DeliveryPolicy {
     class: Class::All,
     overflow: Overflow::CatchUp,
+    priority: 0,
 };
+pub(crate) const fn of_priority(policy: DeliveryPolicy, priority: u8) -> DeliveryPolicy {
+    DeliveryPolicy { priority, ..policy }
+}
+
 pub(crate) const ROOMY: OutboxLimits = OutboxLimits {
     bytes: 1 << 30,
     items: 1 << 20,
