@@ -17,6 +17,7 @@ const PAYLOAD_BYTES: usize = 128;
 const POLICY: DeliveryPolicy = DeliveryPolicy {
     class: Class::All,
     overflow: Overflow::DropOldest,
+    priority: 0,
 };
 const LIMITS: OutboxLimits = OutboxLimits {
     bytes: 1 << 20,

@@ -12,6 +12,7 @@ use crate::{
     frame::{Frame, FrameBuilder},
     gap,
     policy::{DeliveryPolicy, Overflow},
+    pressure::{Scale, Weight},
     publication::EncodedPublication,
 };
 
@@ -39,6 +40,7 @@ pub(crate) struct Chunk {
     publications: u32,
     policy: DeliveryPolicy,
     frame: Frame,
+    _weight: Weight,
 }
 
 /// The chunks of one batch, made as members of either subprotocol are met.
@@ -46,6 +48,7 @@ pub(crate) struct Chunks {
     batch: Batch,
     alias: u32,
     policy: DeliveryPolicy,
+    scale: Scale,
     by_subprotocol: [Option<Rc<Chunk>>; Subprotocol::ALL.len()],
 }
 
@@ -198,11 +201,12 @@ impl Chunk {
 // === impl Chunks ===
 
 impl Chunks {
-    pub(crate) fn new(batch: Batch, alias: u32, policy: DeliveryPolicy) -> Self {
+    pub(crate) fn new(batch: Batch, alias: u32, policy: DeliveryPolicy, scale: &Scale) -> Self {
         Self {
             batch,
             alias,
             policy,
+            scale: scale.clone(),
             by_subprotocol: [const { None }; Subprotocol::ALL.len()],
         }
     }
@@ -212,15 +216,18 @@ impl Chunks {
             batch,
             alias,
             policy,
+            scale,
             by_subprotocol,
         } = self;
         by_subprotocol[subprotocol as usize].get_or_insert_with(|| {
+            let frame = batch.frame(subprotocol);
             Rc::new(Chunk {
                 withheld: batch.withheld(*alias),
                 after: batch.after,
                 publications: batch.publications().count() as u32,
                 policy: *policy,
-                frame: batch.frame(subprotocol),
+                _weight: scale.weigh(frame.len()),
+                frame,
             })
         })
     }

@@ -91,9 +91,10 @@ impl Hub {
         match log.next(cursor) {
             Next::In(run) => {
                 let portion = self.members.portion();
+                let scale = self.members.scale().clone();
                 let (chunks, end) = meal.chunks.entry((key, cursor)).or_insert_with(|| {
                     let (batch, end) = run.batch(cursor, portion);
-                    (Chunks::new(batch, alias, policy), end)
+                    (Chunks::new(batch, alias, policy, &scale), end)
                 });
                 let taken = self.members.feed(id, chunks);
                 if let Some(bytes) = taken {

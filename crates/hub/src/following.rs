@@ -19,6 +19,7 @@ use crate::{
     member::{MemberId, Members},
     newest::{Newest, Version},
     policy::{BacklogLimits, DeliveryPolicy, Overflow},
+    pressure::Scale,
     subscription::Subscription,
 };
 
@@ -146,7 +147,7 @@ impl Following {
         self.head += batch.publications().count() as u64;
         // Who gets samples is given none of this.
         let policy = DeliveryPolicy::of_follower(Class::Latest, self.priority);
-        let mut chunks = Chunks::new(batch.clone(), alias, policy);
+        let mut chunks = Chunks::new(batch.clone(), alias, policy, members.scale());
         for follower in &mut self.followers {
             if !follower.waits && follower.takes_live(members) {
                 members.append(follower.member, &mut chunks);
@@ -202,7 +203,7 @@ impl Following {
     }
 
     /// What comes next for a follower, about `bytes` of it.
-    fn next(&self, alias: u32, index: usize, bytes: usize) -> Helping {
+    fn next(&self, alias: u32, index: usize, bytes: usize, scale: &Scale) -> Helping {
         let follower = &self.followers[index];
         let portion = self.newest.next(follower.cursor, self.head, bytes);
         let evicted = self.newest.evicted() - follower.evicted;
@@ -217,7 +218,7 @@ impl Following {
         }
         let policy = DeliveryPolicy::of_follower(follower.class, self.priority);
         Helping {
-            chunks: Chunks::new(batch, alias, policy),
+            chunks: Chunks::new(batch, alias, policy, scale),
             end: portion.end,
             withheld,
         }
@@ -448,15 +449,16 @@ impl Hub {
             return false;
         };
         let follower = following.followers[index];
+        let scale = self.members.scale();
         let policy = DeliveryPolicy::of_follower(follower.class, following.priority);
         let mut own;
         let helping = if follower.lost.is_some() || follower.evicted != following.newest.evicted() {
-            own = following.next(alias, index, bytes);
+            own = following.next(alias, index, bytes, scale);
             &mut own
         } else {
             let kind = policy.class.index();
             let at = (key, kind, follower.cursor, bytes);
-            let made = || following.next(alias, index, bytes);
+            let made = || following.next(alias, index, bytes, scale);
             meal.helpings.entry(at).or_insert_with(made)
         };
         let Some(taken) = self.members.feed(id, &mut helping.chunks) else {

@@ -456,7 +456,7 @@ impl Hub {
         let Some(entry) = self.channels.get(key).filter(|it| !it.listeners.is_empty()) else {
             return;
         };
-        let mut chunks = Chunks::new(batch, entry.alias, entry.policy);
+        let mut chunks = Chunks::new(batch, entry.alias, entry.policy, self.members.scale());
         for &listener in &entry.listeners {
             self.members.append(listener, &mut chunks);
         }

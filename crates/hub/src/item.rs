@@ -104,6 +104,14 @@ impl Item {
         self.frame().len() + ITEM_OVERHEAD
     }
 
+    /// Bytes of it that other outboxes may share.
+    pub(crate) fn shared(&self) -> u64 {
+        match self {
+            Self::Publications { chunk, .. } => chunk.frame().len() as u64,
+            Self::Gap { .. } | Self::Control { .. } => 0,
+        }
+    }
+
     /// The channel that it is about; zero: none.
     pub(crate) fn alias(&self) -> u32 {
         match *self {

@@ -25,6 +25,7 @@ mod newest;
 mod outbox;
 mod place;
 mod policy;
+mod pressure;
 mod publication;
 mod queue;
 mod recovery;

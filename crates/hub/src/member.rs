@@ -13,7 +13,8 @@ use crate::{
     item::Item,
     losses::{Loss, Losses},
     outbox::{Ledger, Outbox},
-    policy::{Admission, Door, OutboxLimits},
+    policy::{Admission, Bounds, Door, OutboxLimits},
+    pressure::Scale,
     subscription::Subscription,
 };
 
@@ -61,7 +62,9 @@ pub(crate) struct Members {
 /// The way into every outbox: limits, consequences and books.
 #[derive(Debug)]
 struct Intake {
-    limits: OutboxLimits,
+    bounds: Bounds,
+    /// Weighs what outboxes share.
+    scale: Scale,
     /// May name members that left, or that were taken already.
     dirty: VecDeque<MemberId>,
     /// Lagging members whose outboxes have room. As `dirty`.
@@ -73,15 +76,26 @@ struct Intake {
     losses: Losses,
 }
 
+/// Notes where a member falls behind.
+fn falls(member: MemberId, fallen: &mut Vec<Fallen>) -> impl FnMut(u32, u64) {
+    move |alias, cursor| {
+        fallen.push(Fallen {
+            member,
+            alias,
+            cursor,
+        })
+    }
+}
+
 // === impl Member ===
 
 impl Member {
     /// The way into its outbox.
-    fn door<'a>(&'a mut self, limits: OutboxLimits, ledger: &'a mut Ledger) -> Door<'a> {
+    fn door<'a>(&'a mut self, bounds: Bounds, ledger: &'a mut Ledger) -> Door<'a> {
         Door {
             outbox: &mut self.outbox,
             subprotocol: self.subprotocol,
-            limits,
+            bounds,
             fairly: self.stalled,
             ledger,
         }
@@ -138,7 +152,8 @@ impl Member {
 impl Members {
     pub(crate) fn new(limits: OutboxLimits) -> Self {
         let intake = Intake {
-            limits: limits.bounded(),
+            bounds: Bounds::new(limits.bounded()),
+            scale: Scale::default(),
             dirty: VecDeque::new(),
             hungry: VecDeque::new(),
             fallen: Vec::new(),
@@ -309,12 +324,12 @@ impl Members {
     /// Whether a lagging member's outbox has room for more of its backlog.
     pub(crate) fn has_room(&self, id: MemberId) -> bool {
         self.get(id)
-            .is_some_and(|member| self.intake.limits.leave_room(&member.outbox))
+            .is_some_and(|member| self.intake.bounds.leave_room(&member.outbox))
     }
 
     /// How many bytes a chunk for a lagging member should have.
     pub(crate) fn portion(&self) -> usize {
-        MAX_CHUNK_BYTES.min(self.intake.limits.bytes / 4)
+        MAX_CHUNK_BYTES.min(self.intake.bounds.level / 4)
     }
 
     /// Appends a part of a channel's backlog to the outbox of one member; what
@@ -343,6 +358,42 @@ impl Members {
         let ledger = &mut self.intake.ledger;
         member.outbox.tell_gap(gap, priority, ledger);
         self.intake.make_dirty(id, member);
+    }
+
+    /// Those whose outboxes hold more than so many bytes.
+    pub(crate) fn above(&self, bytes: usize) -> Vec<MemberId> {
+        let slots = (0..).map(MemberId).zip(&self.slots);
+        let above = slots.filter(|(_, slot)| {
+            let member = slot.as_ref().filter(|member| !member.overflowed);
+            member.is_some_and(|member| member.outbox.bytes() > bytes)
+        });
+        above.map(|(id, _)| id).collect()
+    }
+
+    /// Has a member let go of what is above the level.
+    pub(crate) fn let_go(&mut self, id: MemberId) {
+        if let Some(member) = self.slots[id.0 as usize].as_mut() {
+            self.intake.shed(id, member);
+        }
+    }
+
+    /// Gives a member up.
+    pub(crate) fn overflow(&mut self, id: MemberId) {
+        if let Some(member) = self.slots[id.0 as usize].as_mut() {
+            self.intake.overflow(id, member);
+        }
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.intake.bounds
+    }
+
+    pub(crate) fn set_level(&mut self, level: usize) {
+        self.intake.bounds.level = level;
+    }
+
+    pub(crate) fn scale(&self) -> &Scale {
+        &self.intake.scale
     }
 
     /// Who has fallen behind since this was last asked.
@@ -377,29 +428,38 @@ impl Intake {
     /// Queues `item` if the member's policy and limits let it in.
     fn offer(&mut self, id: MemberId, member: &mut Member, item: Item) {
         let let_go = self.ledger.let_go;
-        let fallen = &mut self.fallen;
-        let mut fell = |alias, cursor| {
-            fallen.push(Fallen {
-                member: id,
-                alias,
-                cursor,
-            })
-        };
-        let mut door = member.door(self.limits, &mut self.ledger);
+        let mut fell = falls(id, &mut self.fallen);
+        let mut door = member.door(self.bounds, &mut self.ledger);
         let admission = door.admit(item, &mut fell);
-        if admission == Admission::Overflowed && !member.overflowed {
-            member.overflowed = true;
-            member.outbox.keep_controls(&mut self.ledger);
-            self.ledger.overflowed += 1;
-            self.facts.push_back(Fact::Overflowed { member: id });
+        if admission == Admission::Overflowed {
+            self.overflow(id, member);
         }
         self.losses.add(id, self.ledger.let_go - let_go, 0);
         self.make_dirty(id, member);
     }
 
+    /// Has a member let go of what is above the level.
+    fn shed(&mut self, id: MemberId, member: &mut Member) {
+        let let_go = self.ledger.let_go;
+        let mut fell = falls(id, &mut self.fallen);
+        let mut door = member.door(self.bounds, &mut self.ledger);
+        door.shed(&mut fell);
+        self.losses.add(id, self.ledger.let_go - let_go, 0);
+    }
+
+    /// Gives a member up, unless it is already.
+    fn overflow(&mut self, id: MemberId, member: &mut Member) {
+        if mem::replace(&mut member.overflowed, true) {
+            return;
+        }
+        member.outbox.keep_controls(&mut self.ledger);
+        self.ledger.overflowed += 1;
+        self.facts.push_back(Fact::Overflowed { member: id });
+    }
+
     fn feed(&mut self, id: MemberId, member: &mut Member, chunk: Rc<Chunk>) -> bool {
         let let_go = self.ledger.let_go;
-        let mut door = member.door(self.limits, &mut self.ledger);
+        let mut door = member.door(self.bounds, &mut self.ledger);
         let fed = door.feed(Item::publications(chunk));
         self.losses.add(id, self.ledger.let_go - let_go, 0);
         if fed {
@@ -416,7 +476,7 @@ impl Intake {
     }
 
     fn make_hungry(&mut self, id: MemberId, member: &mut Member) {
-        if !member.hungry && self.limits.leave_room(&member.outbox) {
+        if !member.hungry && self.bounds.leave_room(&member.outbox) {
             member.hungry = true;
             self.hungry.push_back(id);
         }

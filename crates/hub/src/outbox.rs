@@ -49,6 +49,8 @@ pub(crate) struct Reach {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) bytes: u64,
+    /// Those of them that outboxes share.
+    pub(crate) shared: u64,
     pub(crate) items: u64,
     /// Frames written entirely so far.
     pub(crate) written: u64,
@@ -140,6 +142,7 @@ impl Outbox {
         ledger.items += 1;
         if let Item::Publications { chunk, .. } = &item {
             ledger.give(chunk);
+            ledger.shared += chunk.frame().len() as u64;
         }
         if !self.is_empty() && item.time().is_some() {
             item.set_time(self.time_of(&item, fairly));
@@ -237,6 +240,7 @@ impl Outbox {
         let slot = self.items.get_mut(index).expect("just found");
         let dropped = mem::replace(slot, gap);
         self.discharge(dropped.charge(), ledger);
+        ledger.shared -= dropped.shared();
         true
     }
 
@@ -268,11 +272,12 @@ impl Outbox {
     pub(crate) fn take_back(
         &mut self,
         priority: u8,
-        item: &Item,
+        item: Option<&Item>,
         ledger: &mut Ledger,
     ) -> Option<(u32, u64)> {
         let mut settled = SmallVec::<[u32; 8]>::new();
-        settled.extend(item.rank().map(|_| item.alias()));
+        let publications = item.filter(|item| item.rank().is_some());
+        settled.extend(publications.map(Item::alias));
         for index in (self.untouched()..self.items()).rev() {
             let item = self.items.get(index)?;
             let alias = item.alias();
@@ -328,6 +333,7 @@ impl Outbox {
     /// Lets go of everything.
     pub(crate) fn clear(&mut self, ledger: &mut Ledger) {
         ledger.items -= self.items() as u64;
+        ledger.shared -= self.items.iter().map(Item::shared).sum::<u64>();
         self.discharge(self.bytes(), ledger);
         self.items = Queue::Empty;
         self.written = 0;
@@ -372,6 +378,7 @@ impl Outbox {
             .remove(index)
             .expect("only queued items are taken");
         self.discharge(item.charge(), ledger);
+        ledger.shared -= item.shared();
         ledger.items -= 1;
         item
     }

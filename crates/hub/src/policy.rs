@@ -73,6 +73,14 @@ pub struct BacklogLimits {
     pub keys_bytes: usize,
 }
 
+/// The limits of an outbox, and what holds beside them for a while.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) limits: OutboxLimits,
+    /// Bytes up to which what may be let go is queued; at most the limit.
+    pub(crate) level: usize,
+}
+
 /// What became of something that was to be queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
@@ -93,7 +101,7 @@ const MAX_LIMIT_BYTES: usize = 2 << 30;
 pub(crate) struct Door<'a> {
     pub(crate) outbox: &'a mut Outbox,
     pub(crate) subprotocol: Subprotocol,
-    pub(crate) limits: OutboxLimits,
+    pub(crate) bounds: Bounds,
     /// The connection is slow: its channels take turns.
     pub(crate) fairly: bool,
     pub(crate) ledger: &'a mut Ledger,
@@ -109,7 +117,7 @@ impl Door<'_> {
     /// publication that is written or queued, when what comes after it must be taken
     /// from the log.
     pub(crate) fn admit(&mut self, item: Item, fell: &mut dyn FnMut(u32, u64)) -> Admission {
-        if self.limits.admit(self.outbox, &item) || self.make_room(&item, fell) {
+        if self.bounds.admit(self.outbox, &item) || self.make_room(&item, fell) {
             self.outbox.push(item, self.fairly, self.ledger);
             return Admission::Queued;
         }
@@ -131,7 +139,7 @@ impl Door<'_> {
     /// can never fit is reported by a gap.
     pub(crate) fn feed(&mut self, item: Item) -> bool {
         if let Item::Publications { chunk, .. } = &item
-            && self.limits.exclude(&item)
+            && self.bounds.exclude(&item)
         {
             self.outbox.withhold(chunk, self.subprotocol, self.ledger);
             return true;
@@ -140,7 +148,7 @@ impl Door<'_> {
             priority: item.priority(),
             all: false,
         };
-        while !self.limits.admit(self.outbox, &item) {
+        while !self.bounds.admit(self.outbox, &item) {
             if !self
                 .outbox
                 .drop_oldest(reach, self.subprotocol, self.ledger)
@@ -152,15 +160,37 @@ impl Door<'_> {
         true
     }
 
+    /// Lets go of what may go until the outbox is no more above the level.
+    #[cold]
+    pub(crate) fn shed(&mut self, fell: &mut dyn FnMut(u32, u64)) {
+        let reach = Reach {
+            priority: u8::MAX,
+            all: false,
+        };
+        while self.bounds.is_above(self.outbox) {
+            let taken = self.outbox.take_back(reach.priority, None, self.ledger);
+            if let Some((alias, cursor)) = taken {
+                fell(alias, cursor);
+            } else if !self
+                .outbox
+                .drop_oldest(reach, self.subprotocol, self.ledger)
+            {
+                return;
+            }
+        }
+    }
+
     #[cold]
     fn make_room(&mut self, item: &Item, fell: &mut dyn FnMut(u32, u64)) -> bool {
         // What can never fit shall not cost what is queued already.
-        let Some(reach) = reach(item).filter(|_| !self.limits.exclude(item)) else {
+        let Some(reach) = reach(item).filter(|_| !self.bounds.exclude(item)) else {
             return false;
         };
-        while !self.limits.admit(self.outbox, item) {
+        while !self.bounds.admit(self.outbox, item) {
             // What comes again first: nobody loses it.
-            let taken = self.outbox.take_back(reach.priority, item, self.ledger);
+            let taken = self
+                .outbox
+                .take_back(reach.priority, Some(item), self.ledger);
             if let Some((alias, cursor)) = taken {
                 fell(alias, cursor);
             } else if !self
@@ -274,21 +304,31 @@ impl OutboxLimits {
             ..self
         }
     }
+}
 
+// === impl Bounds ===
+
+impl Bounds {
     /// Whether `item` fits now.
     pub(crate) fn admit(&self, outbox: &Outbox, item: &Item) -> bool {
-        outbox.bytes() + item.charge() <= self.bytes && outbox.items() < self.items
+        let most = match item {
+            Item::Publications { chunk, .. } if is_droppable(chunk) && !outbox.is_empty() => {
+                self.level
+            }
+            _ => self.limits.bytes,
+        };
+        outbox.bytes() + item.charge() <= most && outbox.items() < self.limits.items
     }
 
     /// Whether `item` does not fit even into an empty outbox.
     pub(crate) fn exclude(&self, item: &Item) -> bool {
-        item.charge() > self.bytes || self.items == 0
+        item.charge() > self.limits.bytes || self.limits.items == 0
     }
 
     /// Whether a connection that is behind is given more: half of its outbox is
     /// left to live publications and answers.
     pub(crate) fn leave_room(&self, outbox: &Outbox) -> bool {
-        let is_less = |(bytes, items)| bytes < self.bytes / 2 && items < self.items / 2;
+        let is_less = |(bytes, items)| bytes < self.level / 2 && items < self.limits.items / 2;
         // What would be let go for it does not keep it out.
         is_less((outbox.bytes(), outbox.items())) || outbox.is_empty() || is_less(outbox.kept())
     }

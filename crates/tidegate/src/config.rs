@@ -207,6 +207,10 @@ pub struct NamespaceConfig {
     /// What happens to publications for connections that read too slowly.
     #[serde(default)]
     pub overflow: Overflow,
+    /// What waits for a slow connection leaves by priority, 9 first; channels of the
+    /// same take turns by bytes.
+    #[serde(default)]
+    pub priority: u8,
     /// How publications reach a gateway.
     #[serde(default)]
     pub fanout: Fanout,

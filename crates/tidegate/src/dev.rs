@@ -204,6 +204,7 @@ fn demo_namespaces() -> [NamespaceConfig; 3] {
         delivery: Delivery::All,
         max_per_second: None,
         overflow: Overflow::DropOldest,
+        priority: 0,
         fanout: Fanout::default(),
         publish,
         subscribe: Access::Anyone,

@@ -105,6 +105,7 @@ fn fanout(bus: Arc<dyn Bus>, seats: &[Seat]) -> Arc<Fanout> {
         delivery: DeliveryPolicy {
             class: Class::All,
             overflow: Overflow::DropOldest,
+            priority: 0,
         },
         fanout,
     };

@@ -132,7 +132,8 @@ impl Connection {
     }
 
     /// Leaves the kernel so many bytes that it can't send yet, from now on: what
-    /// waits there can't be replaced by what is newer.
+    /// waits there can't be replaced by what is newer, and goes before what is more
+    /// urgent.
     pub(crate) fn keep_lean(&mut self, bytes: u32) {
         if mem::replace(&mut self.profile.lean, true) {
             return;

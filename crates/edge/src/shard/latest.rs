@@ -223,7 +223,7 @@ impl Core {
         };
         let mut actions = mem::take(&mut self.actions);
         session.subscribed(waiting.id, channel, entered, &mut actions);
-        if conflates {
+        if self.is_lean(slot, channel) {
             connection.keep_lean(self.gateway.config.unsent_bytes);
         }
         // The state comes right behind, before anything else is done.
@@ -234,9 +234,10 @@ impl Core {
                 other => self.actions.push(other),
             }
         }
+        let alias = live.alias();
         let frames = whole.frames(connection.profile.subprotocol).clone();
         for frame in frames.iter() {
-            self.hub.send_frame(member(slot), frame.clone());
+            self.hub.send_state(member(slot), alias, frame.clone());
         }
     }
 

@@ -98,6 +98,14 @@ impl Core {
         }
     }
 
+    /// Whether little shall wait in the kernel for who subscribes to the channel:
+    /// what is newer, or more urgent, could not go before it there.
+    pub(super) fn is_lean(&self, slot: usize, channel: &Channel) -> bool {
+        let policy = self.gateway.config.policies.of(channel);
+        policy.is_some_and(|policy| policy.delivery.priority > 0)
+            || self.hub.conflates(member(slot), channel)
+    }
+
     /// Changes what a subscription gets.
     pub(super) fn set_subscription(
         &mut self,
@@ -117,7 +125,7 @@ impl Core {
         let given = policy.map_or(Class::All, |policy| policy.delivery.class);
         let class = given.at_most(class_asked(&options.unwrap_or_default()));
         let outcome = self.hub.set_class(member(slot), &channel, class);
-        if self.hub.conflates(member(slot), &channel) {
+        if self.is_lean(slot, &channel) {
             connection.keep_lean(self.gateway.config.unsent_bytes);
         }
         if let Phase::Established(session) = &mut connection.phase {

@@ -108,7 +108,7 @@ impl Shard {
             conflates,
         };
         session.subscribed(id, channel, entered, &mut core.actions);
-        if conflates {
+        if core.is_lean(slot, channel) {
             connection.keep_lean(core.gateway.config.unsent_bytes);
         }
         self.perform(slot);
@@ -184,7 +184,7 @@ impl Core {
             conflates,
         };
         session.subscribed(id, channel, entered, &mut self.actions);
-        if conflates {
+        if self.is_lean(slot, channel) {
             connection.keep_lean(self.gateway.config.unsent_bytes);
         }
     }

@@ -17,6 +17,9 @@ use super::{
 /// and the kernel takes no more than its send buffer anyway.
 const GATHER_BYTES: usize = 64 << 10;
 
+/// Less in one write is not worth the call.
+const MIN_WRITE_BYTES: u32 = 1 << 10;
+
 /// More than what an event and its frame hold besides a payload.
 const EVENT_OVERHEAD: usize = 512;
 
@@ -106,7 +109,11 @@ impl Core {
         let member = member(slot);
         while !connection.flow.blocked && !self.hub.outbox(member).is_empty() {
             let outbox = self.hub.outbox(member);
-            let bytes = outbox.gather(&mut self.outgoing, GATHER_BYTES);
+            // The kernel takes whole buffers, however little it shall keep.
+            let unsent = self.gateway.config.unsent_bytes.max(MIN_WRITE_BYTES) as usize;
+            let most = connection.profile.lean.then_some(unsent);
+            let bytes = outbox.gather(&mut self.outgoing, most.unwrap_or(GATHER_BYTES));
+            let bytes = &bytes[..bytes.len().min(most.unwrap_or(usize::MAX))];
             let wanted = bytes.len();
             match connection.stream.write(bytes) {
                 Ok(written) => {

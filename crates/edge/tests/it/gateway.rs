@@ -435,6 +435,7 @@ fn policies() -> Policies {
             delivery: DeliveryPolicy {
                 class: Class::All,
                 overflow,
+                priority: 0,
             },
             fanout: FanoutMode::default(),
         };

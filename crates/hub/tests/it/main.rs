@@ -5,6 +5,7 @@ mod classes;
 mod explaining;
 mod model;
 mod overflow;
+mod pressure;
 mod priorities;
 mod simulation;
 mod support;

@@ -239,7 +239,11 @@ impl NamespaceConfig {
         NamespacePolicy {
             publish: self.publish.into(),
             subscribe: self.subscribe.into(),
-            delivery: DeliveryPolicy { class, overflow },
+            delivery: DeliveryPolicy {
+                class,
+                overflow,
+                priority: self.priority,
+            },
             fanout: self.fanout.into(),
         }
     }

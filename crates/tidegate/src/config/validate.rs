@@ -3,6 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use bus::Subject;
+use hub::DeliveryPolicy;
 use tonic::transport::Uri;
 use wire::{Channel, GatewayId, MAX_CHANNEL_BYTES};
 
@@ -141,6 +142,9 @@ fn namespace(entry: &NamespaceConfig, names: &mut HashSet<String>) -> Result<(),
     // Names of streams are in capitals: two of these would share one log.
     if !names.insert(entry.name.to_ascii_lowercase()) {
         return nonsense(&key, "is there twice, or in other letter case");
+    }
+    if entry.priority > DeliveryPolicy::MAX_PRIORITY {
+        return nonsense(&format!("{key}.priority"), "is 0 to 9");
     }
     match (entry.delivery, entry.max_per_second) {
         (Delivery::Sampled, None | Some(0) | Some(1001..)) => {

@@ -144,10 +144,7 @@ async fn what_waits_for_a_client_that_does_not_read_is_seen() {
     };
     let room = of("room.1");
     assert_eq!((&*room.class, room.is_behind), ("latest", true), "{room:?}");
-    assert!(
-        room.lag_publications > 100 && room.lag_bytes > 0,
-        "{room:?}"
-    );
+    assert!(room.lag_publications > 0 && room.lag_bytes > 0, "{room:?}");
     assert_eq!(room.waits_for, "room");
     let log = of("log.1");
     let dropped = outbox.dropped_publications;

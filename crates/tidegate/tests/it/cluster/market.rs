@@ -1,4 +1,6 @@
-//! A market's prices to a client whose link carries a small part of them.
+//! A market's prices to a client whose link carries a small part of them, and what
+//! else it gets over the same connection: confirmations of orders, which go first,
+//! and chat, which does not.
 //!
 //! `TIDEGATE_TEST_RATE` is what the link carries, in bytes a second,
 //! `TIDEGATE_TEST_KEYS` how many prices there are, `TIDEGATE_TEST_UPDATES` how often
@@ -26,10 +28,25 @@ const CONFIG: &str = r#"
 name = "market"
 delivery = "latest"
 subscribe = "anyone"
+
+[[namespace]]
+name = "orders"
+priority = 9
+subscribe = "anyone"
+
+[[namespace]]
+name = "chat"
+subscribe = "anyone"
 "#;
+
+/// What comes beside the prices, ten times a second each.
+const BESIDE: [&str; 2] = ["orders.slow", "chat.slow"];
 
 /// Batches published in a second.
 const BATCHES: usize = 100;
+
+/// Batches from one with messages beside the prices to the next.
+const BESIDE_EVERY: usize = BATCHES / 10;
 
 /// Bytes of an update.
 const UPDATE: usize = 64;
@@ -86,6 +103,23 @@ async fn read(mut prices: Subscription, mut published: watch::Receiver<Option<u6
     }
 }
 
+/// Reads so many messages, none of which may be missing; returns their ages in
+/// milliseconds.
+async fn read_beside(mut messages: Subscription, count: usize) -> Vec<f64> {
+    let mut ages = Vec::with_capacity(count);
+    while ages.len() < count {
+        match messages.next().await.expect("still subscribed") {
+            SubscriptionEvent::Publication(message) => {
+                let text = std::str::from_utf8(&message.payload).expect("a text");
+                let at: u64 = text.trim_end().parse().expect("a number");
+                ages.push(now_us().saturating_sub(at) as f64 / 1e3);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    ages
+}
+
 async fn dial(place: SocketAddr, rate: Rate) -> std::io::Result<Throttled<tokio::net::TcpStream>> {
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
@@ -98,9 +132,9 @@ async fn publish(control: &Channel, keys: usize, updates: usize, seconds: usize)
     let mut clock = interval(Duration::from_secs(1) / BATCHES as u32);
     clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut nth = 0_u64;
-    for _ in 0..BATCHES * seconds {
+    for batch in 0..BATCHES * seconds {
         clock.tick().await;
-        let publications = (0..updates / BATCHES).map(|_| {
+        let prices = (0..updates / BATCHES).map(|_| {
             nth += 1;
             // Every key in turn, some far more often than others.
             let key = (nth as usize * nth as usize) % keys;
@@ -111,7 +145,13 @@ async fn publish(control: &Channel, keys: usize, updates: usize, seconds: usize)
                 ..NewPublication::default()
             }
         });
-        let publications = publications.collect();
+        let beside = BESIDE.iter().filter(|_| batch % BESIDE_EVERY == 0);
+        let beside = beside.map(|channel| NewPublication {
+            channel: (*channel).to_owned(),
+            payload: format!("{:<UPDATE$}", now_us()).into(),
+            ..NewPublication::default()
+        });
+        let publications = prices.chain(beside).collect();
         let batch = PublishBatchRequest { publications };
         let answer = backend.publish_batch(batch).await;
         answer.expect("published");
@@ -156,6 +196,12 @@ async fn a_client_on_a_thin_link_sees_the_newest_prices_in_order() {
         let published = published.subscribe();
         readers.spawn(async move { (name, read(prices, published).await) });
     }
+    let mut beside = JoinSet::new();
+    for channel in BESIDE {
+        let messages = subscribe(&slow, channel).await;
+        let count = BATCHES * seconds / BESIDE_EVERY;
+        beside.spawn(async move { (channel, read_beside(messages, count).await) });
+    }
     let memory = cluster.process("gw1").memory();
     let count = publish(&control, keys, updates, seconds).await;
     let grown = cluster.process("gw1").memory().saturating_sub(memory);
@@ -169,5 +215,13 @@ async fn a_client_on_a_thin_link_sees_the_newest_prices_in_order() {
         println!("{name} client was told of: {} conflated", got.conflated);
         println!("{name} client's age: {}", Spread::of(got.ages));
         assert_eq!(got.updates + got.conflated, count);
+    }
+    while let Some(read) = within_a_minute("a reader", beside.join_next()).await {
+        let (channel, ages) = read.expect("reads to the end");
+        println!(
+            "{channel}: {} messages, age: {}",
+            ages.len(),
+            Spread::of(ages.clone())
+        );
     }
 }
