@@ -55,6 +55,9 @@ pub struct EdgeConfig {
     pub websocket: ReaderLimits,
     /// Limits of each connection's outbox.
     pub outbox: OutboxLimits,
+    /// What all outboxes may hold together, in bytes: a publication for many counts
+    /// once for each shard. Zero: no limit.
+    pub outbox_budget: u64,
     /// How fast clients may send.
     pub upstream: UpstreamRates,
     /// Limits told to clients in Welcome.

@@ -21,6 +21,7 @@ use wire::UserId;
 
 use crate::{
     acks::Acks,
+    budget::Budget,
     clock::unix_ms,
     command::{CommandHandler, Queries},
     config::EdgeConfig,
@@ -112,9 +113,8 @@ impl Edge {
         let address = listener.local_addr().map_err(bind)?;
         let seats = seats(config.shards).map_err(EdgeError::Poll)?;
         let mailboxes: Arc<[Mailbox]> = seats.iter().map(|seat| seat.mailbox.clone()).collect();
-        let connection_limit = config
-            .max_connections
-            .min(descriptor_budget(config.reserved_descriptors));
+        let descriptors = descriptor_budget(config.reserved_descriptors);
+        let connection_limit = config.max_connections.min(descriptors);
         let (user_looks, looked_at) = looks(config.user_limit.is_some(), connection_limit);
         let (claims, claimed) = looks(registrar.is_some(), connection_limit);
         let (desk, journal) = Journal::new(bus.clone(), config.gateway.clone(), config.journal);
@@ -135,6 +135,7 @@ impl Edge {
             shards: mailboxes.iter().map(shard_handle).collect(),
             metrics: Metrics::new(),
             queries: Queries::new(),
+            budget: Budget::new(config.outbox_budget, mailboxes.len()),
             door: Door::new(config.admission.clone()),
             handshakes: Semaphore::new(config.max_handshakes),
             refusals: Semaphore::new(refusals(config.reserved_descriptors)),

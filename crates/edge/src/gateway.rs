@@ -17,7 +17,7 @@ use spans::Tracer;
 use tokio::sync::Semaphore;
 
 use crate::{
-    acks::Acks, command::Queries, config::EdgeConfig, drain::Drain, fanout::Fanout,
+    acks::Acks, budget::Budget, command::Queries, config::EdgeConfig, drain::Drain, fanout::Fanout,
     fencing::Claims, front::Door, mailbox::Mailbox, metrics::Metrics, past::PastCloses,
     route::Route, shard::Mail, user_limit::Looks, wills::Orders,
 };
@@ -50,6 +50,8 @@ pub(crate) struct Gateway {
     pub(crate) routes: HashMap<Box<str>, Arc<Route>>,
     /// Commands of the control plane that are not answered yet.
     pub(crate) queries: Queries,
+    /// What outboxes hold.
+    pub(crate) budget: Budget,
     /// Decides who gets in now.
     pub(crate) door: Door,
     /// HTTP handshakes that may be under way; each holds some 20 KiB.

@@ -7,6 +7,7 @@
 //! They share [`gateway::Gateway`] and talk by [`mailbox::Mailbox`].
 
 mod acks;
+mod budget;
 mod clock;
 mod command;
 mod config;

@@ -6,7 +6,7 @@
 //! | metric | labels | meaning |
 //! |---|---|---|
 //! | `tidegate_edge_handshakes_total` | `result` | upgrade requests by how they ended |
-//! | `tidegate_edge_admissions_total` | `client`, `verdict` | well-formed upgrade requests of `new` clients and those `returning` to a session: `admitted`; put off by the gateway's `rate` or by `address_rate` |
+//! | `tidegate_edge_admissions_total` | `client`, `verdict` | well-formed upgrade requests of `new` clients and those `returning` to a session: `admitted`; put off by the gateway's `rate`, by `address_rate`, or for want of `memory` |
 //! | `tidegate_edge_admission_backlog_seconds` | | until the last of those put off was told to return |
 //! | `tidegate_edge_tokens_refused_total` | `reason` | tokens that were not valid |
 //! | `tidegate_edge_tickets_refused_total` | `reason` | session tickets that did not count; `late`: behind a token in the upgrade request |
@@ -48,6 +48,10 @@
 //! | `tidegate_edge_user_limit_failures_total` | | users whose connections could not be counted |
 //! | `tidegate_edge_fencings_total` | `result` | looks for older connections of a session: `alone`, `fenced` where there were any and their gateways were told, `failed` |
 //! | `tidegate_edge_outbox_bytes` | `shard` | bytes waiting in outboxes |
+//! | `tidegate_edge_budget_bytes` | | what all outboxes may hold together; 0: no limit |
+//! | `tidegate_edge_held_bytes` | `shard` | what they hold, publications for many counted once |
+//! | `tidegate_edge_outbox_level_bytes` | `shard` | how much of what may be let go waits for a connection at most; it sinks when the budget is nearly used |
+//! | `tidegate_edge_tightened_total` | `shard` | times that it was lowered, or an outbox given up because it could not be |
 //! | `tidegate_edge_stalled_outbox_bytes` | `shard` | bytes in the outbox of each stalled connection, once a second; of many, 1,024 are taken |
 //! | `tidegate_edge_stalled_outbox_age_seconds` | `shard` | how long those outboxes have not been empty |
 //! | `tidegate_edge_loop_delay_seconds` | `shard` | the longest turn of the shard's loop in each second, or how much later than it wanted it woke; a millisecond is the timer's |
@@ -136,6 +140,8 @@ pub(crate) struct ShardCounters {
     pub(crate) moved: u64,
     /// Connections closed in their slot of a drain.
     pub(crate) turned_away: u64,
+    /// Times that the level of outboxes was lowered.
+    pub(crate) tightened: u64,
     /// Connections closed at the end of a drain.
     pub(crate) left_over: u64,
     requests_ok: u64,
@@ -157,6 +163,10 @@ struct Handles {
     channels: Gauge,
     subscriptions: Gauge,
     outbox_bytes: Gauge,
+    budget: Gauge,
+    held: Gauge,
+    level: Gauge,
+    tightened: Counter,
     opened: Counter,
     resumed: Counter,
     mailbox_messages: Counter,
@@ -233,6 +243,7 @@ fn command_index(command: &Command) -> usize {
 impl ShardCounters {
     pub(crate) fn new(shard: usize) -> Self {
         Self {
+            tightened: 0,
             opened: 0,
             messages_in: 0,
             events_in: 0,
@@ -299,6 +310,10 @@ impl ShardCounters {
         handles.arriving.set(gateway.connections_arriving() as f64);
         handles.subscriptions.set(totals.subscriptions as f64);
         handles.outbox_bytes.set(totals.queued_bytes as f64);
+        handles.budget.set(gateway.budget.limit() as f64);
+        handles.held.set(hub.held_bytes() as f64);
+        handles.level.set(hub.level() as f64);
+        handles.tightened.absolute(self.tightened);
         handles.opened.absolute(self.opened);
         handles.resumed.absolute(self.resumed);
         handles.mailbox_messages.absolute(self.mailbox_messages);
@@ -352,6 +367,10 @@ impl Handles {
             channels: gauge!("tidegate_edge_channels"),
             subscriptions: gauge!("tidegate_edge_subscriptions", "shard" => label()),
             outbox_bytes: gauge!("tidegate_edge_outbox_bytes", "shard" => label()),
+            budget: gauge!("tidegate_edge_budget_bytes"),
+            held: gauge!("tidegate_edge_held_bytes", "shard" => label()),
+            level: gauge!("tidegate_edge_outbox_level_bytes", "shard" => label()),
+            tightened: counter!("tidegate_edge_tightened_total", "shard" => label()),
             opened: counter!("tidegate_edge_connections_opened_total", "shard" => label()),
             asked_to_move: migrated("asked"),
             moved: migrated("moved"),

@@ -30,6 +30,7 @@ mod publication;
 mod queue;
 mod recovery;
 mod run;
+mod sending;
 mod snapshot;
 mod subscription;
 mod verdict;

@@ -401,10 +401,6 @@ impl Members {
         mem::take(&mut self.intake.fallen)
     }
 
-    pub(crate) fn anybody_fell(&self) -> bool {
-        !self.intake.fallen.is_empty()
-    }
-
     pub(crate) fn next_dirty(&mut self) -> Option<MemberId> {
         while let Some(id) = self.intake.dirty.pop_front() {
             if let Some(member) = self.get_mut(id)
@@ -428,9 +424,8 @@ impl Intake {
     /// Queues `item` if the member's policy and limits let it in.
     fn offer(&mut self, id: MemberId, member: &mut Member, item: Item) {
         let let_go = self.ledger.let_go;
-        let mut fell = falls(id, &mut self.fallen);
         let mut door = member.door(self.bounds, &mut self.ledger);
-        let admission = door.admit(item, &mut fell);
+        let admission = door.admit(item, &mut falls(id, &mut self.fallen));
         if admission == Admission::Overflowed {
             self.overflow(id, member);
         }
@@ -441,9 +436,8 @@ impl Intake {
     /// Has a member let go of what is above the level.
     fn shed(&mut self, id: MemberId, member: &mut Member) {
         let let_go = self.ledger.let_go;
-        let mut fell = falls(id, &mut self.fallen);
         let mut door = member.door(self.bounds, &mut self.ledger);
-        door.shed(&mut fell);
+        door.shed(&mut falls(id, &mut self.fallen));
         self.losses.add(id, self.ledger.let_go - let_go, 0);
     }
 

@@ -171,9 +171,6 @@ impl Hub {
 
     /// Makes those fall behind whom the log will give what did not fit.
     pub(crate) fn settle(&mut self) {
-        if !self.members.anybody_fell() {
-            return;
-        }
         for fallen in self.members.take_fallen() {
             self.fall(fallen);
         }

@@ -118,6 +118,10 @@ pub struct GatewayConfig {
     pub outbox_bytes: Size,
     /// Messages that may wait for one connection, likewise.
     pub outbox_items: usize,
+    /// Bytes that may wait for all connections together; what waits for many counts
+    /// once. Near it new connections are put off, and the fullest outboxes let go
+    /// of what they may. `0`: no limit.
+    pub outbox_budget: Size,
     /// How fast clients may send.
     pub upstream: UpstreamConfig,
     /// Subscriptions per connection.
@@ -333,14 +337,15 @@ impl Default for GatewayConfig {
             close_timeout: Duration::from_secs(5),
             heartbeat: Duration::from_secs(25),
             send_buffer: Size::kib(256),
-            // A slow mobile connection, 256 kbit/s, sends that in a quarter of a second.
-            unsent: Size::kib(8),
+            // A slow mobile connection, 256 kbit/s, sends that in an eighth of a second.
+            unsent: Size::kib(4),
             allowed_origins: Vec::new(),
             default_subprotocol: true,
             max_message: Size::kib(64),
             max_fragments: 64,
             outbox_bytes: Size::kib(1024),
             outbox_items: 1024,
+            outbox_budget: Size::kib(512 << 10),
             upstream: UpstreamConfig::default(),
             max_subscriptions: 128,
             max_in_flight: 64,

@@ -76,6 +76,8 @@ pub(crate) enum Reason {
     Rate,
     /// Too many come from this address.
     AddressRate,
+    /// Too much waits for those who are connected.
+    Memory,
     /// The user comes and goes all the time.
     Flapping,
 }

@@ -16,6 +16,10 @@ use wire::UserId;
 
 use super::admission::{Admission, AdmissionLimits, Later, Prefix, Reason};
 
+/// How much longer than a place in line takes who finds no memory: outboxes have to
+/// be read first.
+const MEMORY_PAUSE: Duration = Duration::from_secs(2);
+
 /// What all handshakes share. Nothing in it is held for longer than a decision.
 pub(crate) struct Door {
     limits: AdmissionLimits,
@@ -25,7 +29,7 @@ pub(crate) struct Door {
     queues: Mutex<HashMap<Prefix, Arc<Semaphore>>>,
     users: RandomState,
     /// By [`Reason`], and whether the client returned.
-    refused: [[Counter; 2]; 2],
+    refused: [[Counter; 2]; 3],
     admitted: [Counter; 2],
     backlog: Gauge,
 }
@@ -52,22 +56,39 @@ impl Door {
             opened: Instant::now(),
             queues: Mutex::default(),
             users: RandomState::default(),
-            refused: ["rate", "address_rate"].map(counters),
+            refused: ["rate", "address_rate", "memory"].map(counters),
             admitted: counters("admitted"),
             backlog: gauge!("tidegate_edge_admission_backlog_seconds"),
         }
     }
 
-    /// Whether a client from there may come in. `returns`: to a session.
-    pub(crate) fn admit(&self, address: IpAddr, returns: bool) -> Result<(), Later> {
+    /// Whether a client from there may come in. `returns`: to a session;
+    /// `is_short`: there is no memory for it now.
+    pub(crate) fn admit(
+        &self,
+        address: IpAddr,
+        returns: bool,
+        is_short: bool,
+    ) -> Result<(), Later> {
         let now = self.now();
         let prefix = self.limits.prefix(address);
-        let verdict = self.admission.lock().decide(now, prefix, returns);
+        let verdict = if is_short {
+            let after = MEMORY_PAUSE + self.admission.lock().put_off(now, returns);
+            let reason = Reason::Memory;
+            Err(Later { reason, after })
+        } else {
+            self.admission.lock().decide(now, prefix, returns)
+        };
         let class = usize::from(returns);
         match verdict {
             Ok(()) => self.admitted[class].increment(1),
             Err(later) => {
-                self.refused[usize::from(later.reason != Reason::Rate)][class].increment(1)
+                let reason = match later.reason {
+                    Reason::Rate => 0,
+                    Reason::Memory => 2,
+                    Reason::AddressRate | Reason::Flapping => 1,
+                };
+                self.refused[reason][class].increment(1)
             }
         }
         verdict

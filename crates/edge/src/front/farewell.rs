@@ -38,7 +38,7 @@ pub(super) async fn finish(mut stream: TcpStream) {
 
 fn frames(subprotocol: Subprotocol, later: Later, resumable: bool) -> Vec<u8> {
     let cause = match later.reason {
-        Reason::Rate | Reason::AddressRate => CloseCause::AdmissionRate,
+        Reason::Rate | Reason::AddressRate | Reason::Memory => CloseCause::AdmissionRate,
         Reason::Flapping => CloseCause::Flapping,
     };
     let message = subprotocol.encode(&ServerMessage {

@@ -76,6 +76,7 @@ pub(crate) enum Refusal {
     Draining,
     AdmissionRate,
     AddressRate,
+    Memory,
     Flapping,
 }
 
@@ -98,7 +99,9 @@ pub(crate) fn decide<B>(
     }
     let (subprotocol, answer) =
         choose_subprotocol(request.headers(), gateway.config.default_subprotocol)?;
-    if let Err(later) = gateway.door.admit(peer, returns(gateway, request)) {
+    let returns = returns(gateway, request);
+    let is_short = gateway.budget.is_short(returns);
+    if let Err(later) = gateway.door.admit(peer, returns, is_short) {
         // Scripts in browsers see no HTTP status, and no headers.
         if !request.headers().contains_key(ORIGIN) {
             return Err(later.into());
@@ -277,7 +280,7 @@ fn switch<B>(
 
 impl Refusal {
     /// Every refusal, for metrics.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::NotFound,
         Self::Method,
         Self::NotWebSocket,
@@ -289,6 +292,7 @@ impl Refusal {
         Self::Draining,
         Self::AdmissionRate,
         Self::AddressRate,
+        Self::Memory,
         Self::Flapping,
     ];
 
@@ -306,6 +310,7 @@ impl Refusal {
             Self::Draining => "draining",
             Self::AdmissionRate => "admission_rate",
             Self::AddressRate => "address_rate",
+            Self::Memory => "memory",
             Self::Flapping => "flapping",
         }
     }
@@ -335,6 +340,7 @@ impl Refusal {
             | Self::Draining
             | Self::AdmissionRate
             | Self::AddressRate
+            | Self::Memory
             | Self::Flapping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -352,6 +358,7 @@ impl Refusal {
             Self::Draining => "the gateway is going away: try another one",
             Self::AdmissionRate => "the gateway takes no more connections at the moment",
             Self::AddressRate => "too many connections are made from this address",
+            Self::Memory => "too much waits for those who are connected",
             Self::Flapping => "connections were made and left too often",
         }
     }
@@ -362,6 +369,7 @@ impl From<Reason> for Refusal {
         match reason {
             Reason::Rate => Self::AdmissionRate,
             Reason::AddressRate => Self::AddressRate,
+            Reason::Memory => Self::Memory,
             Reason::Flapping => Self::Flapping,
         }
     }

@@ -93,6 +93,8 @@ pub(crate) struct Shard {
     feeding: bool,
     /// When the hub has samples to give again, by the clock; `u64::MAX`: never.
     sample_ms: u64,
+    /// When outboxes may be let hold more again.
+    relax_ms: u64,
     core: Core,
 }
 
@@ -180,6 +182,7 @@ impl Seat {
             stage: Stage::Serving,
             feeding: false,
             sample_ms: u64::MAX,
+            relax_ms: 0,
             core,
         }
     }
@@ -201,6 +204,7 @@ impl Shard {
             self.sample_ms = self.core.hub.sample(self.core.clock.now_ms());
             self.catch_up();
             self.flush();
+            self.balance();
             self.core.delivering.clear();
             // What was written may have made room.
             self.feeding |= self.core.hub.is_anybody_hungry();

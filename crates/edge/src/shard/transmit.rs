@@ -11,11 +11,15 @@ use super::{
     member,
     perform::Ending,
 };
+use crate::budget::Advice;
 
 /// What waits in several pieces is copied together up to this size: measured on
 /// this stack, one copy and one write beat a vectored write up to some 8 KiB,
 /// and the kernel takes no more than its send buffer anyway.
 const GATHER_BYTES: usize = 64 << 10;
+
+/// From one rise of the outboxes' level to the next.
+const RELAX_MS: u64 = 100;
 
 /// Less in one write is not worth the call.
 const MIN_WRITE_BYTES: u32 = 1 << 10;
@@ -36,6 +40,31 @@ impl Shard {
             }
         }
         self.core.counters.pulse.wrote(self.core.clock.now());
+    }
+
+    /// Has outboxes hold less while those of the gateway hold too much together.
+    pub(super) fn balance(&mut self) {
+        let Core {
+            hub,
+            gateway,
+            index,
+            clock,
+            counters,
+            ..
+        } = &mut self.core;
+        match gateway.budget.note(*index, hub.held_bytes()) {
+            Advice::Tighten => {
+                hub.tighten();
+                counters.tightened += 1;
+                self.relax_ms = clock.now_ms() + RELAX_MS;
+                self.flush();
+            }
+            Advice::Relax if clock.now_ms() >= self.relax_ms => {
+                hub.relax();
+                self.relax_ms = clock.now_ms() + RELAX_MS;
+            }
+            Advice::Relax | Advice::Keep => {}
+        }
     }
 
     /// The kernel has room again.
@@ -110,8 +139,9 @@ impl Core {
         while !connection.flow.blocked && !self.hub.outbox(member).is_empty() {
             let outbox = self.hub.outbox(member);
             // The kernel takes whole buffers, however little it shall keep.
+            let slowly = connection.profile.lean && !self.hub.keeps_up(member);
             let unsent = self.gateway.config.unsent_bytes.max(MIN_WRITE_BYTES) as usize;
-            let most = connection.profile.lean.then_some(unsent);
+            let most = slowly.then_some(unsent);
             let bytes = outbox.gather(&mut self.outgoing, most.unwrap_or(GATHER_BYTES));
             let bytes = &bytes[..bytes.len().min(most.unwrap_or(usize::MAX))];
             let wanted = bytes.len();

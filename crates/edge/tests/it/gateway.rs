@@ -392,6 +392,7 @@ fn config() -> EdgeConfig {
             bytes: 1 << 20,
             items: 1_000,
         },
+        outbox_budget: 0,
         session: SessionLimits {
             max_subscriptions: 8,
             max_in_flight: 4,

@@ -1,6 +1,7 @@
 //! A whole gateway on the in-memory bus, and clients that behave or don't.
 
 mod admission;
+mod budget;
 mod classes;
 mod commands;
 mod delivery;
@@ -16,6 +17,7 @@ mod limits;
 mod mailboxes;
 mod moving;
 mod outages;
+mod priorities;
 mod protocol;
 mod recovery;
 mod registering;

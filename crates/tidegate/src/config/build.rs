@@ -69,6 +69,7 @@ impl Config {
                 bytes: gateway.outbox_bytes.bytes(),
                 items: gateway.outbox_items,
             },
+            outbox_budget: gateway.outbox_budget.bytes() as u64,
             upstream: gateway.upstream.rates(),
             session: SessionLimits {
                 max_subscriptions: gateway.max_subscriptions,
