@@ -15,6 +15,7 @@ mod prometheus;
 mod repeating;
 mod returning;
 mod rolling;
+mod slow;
 mod storm;
 mod throttled;
 mod together;
