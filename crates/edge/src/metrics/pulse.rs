@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics::{Gauge, Histogram, gauge, histogram};
 
+use super::MEASURED;
 use crate::clock::Tick;
 
 /// Measures of one shard's loop, with where they go.
@@ -84,7 +85,7 @@ impl Pulse {
     /// A publication with this time, in microseconds of the Unix epoch, is about to be
     /// delivered; zero: nobody knows it.
     pub(crate) fn carries(&mut self, published_at_us: i64) {
-        if matches!(self.age, Sample::Wanted) && published_at_us > 0 {
+        if MEASURED && matches!(self.age, Sample::Wanted) && published_at_us > 0 {
             self.age = Sample::Taken(published_at_us);
         }
     }

@@ -63,7 +63,7 @@ use crate::{
     clock::Clock,
     gateway::Gateway,
     mailbox::{Inbox, Mailbox},
-    metrics::ShardCounters,
+    metrics::{MEASURED, ShardCounters},
 };
 
 /// Input is read in pieces of this size at most, for all connections into one
@@ -215,7 +215,9 @@ impl Shard {
 
     /// Sleeps until there is something to do.
     fn wait(&mut self, events: &mut Events) {
-        self.core.counters.pulse.sleeps(Instant::now());
+        if MEASURED {
+            self.core.counters.pulse.sleeps(Instant::now());
+        }
         let busy = self.feeding || !self.unread.is_empty() || !self.mailbox().may_sleep();
         let timeout = if busy {
             Duration::ZERO
@@ -225,7 +227,9 @@ impl Shard {
             next_scan.min(Duration::from_millis(until_sample))
         };
         let polled = self.poll.poll(events, Some(timeout));
-        self.core.counters.pulse.wakes(Instant::now(), timeout);
+        if MEASURED {
+            self.core.counters.pulse.wakes(Instant::now(), timeout);
+        }
         match polled {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),

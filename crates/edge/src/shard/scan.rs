@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Tick, ticks},
-    metrics::{Limit, State},
+    metrics::{Limit, MEASURED, State},
 };
 
 /// Ticks in which every connection is looked at once: a second.
@@ -115,7 +115,9 @@ impl Shard {
             // It is we who do not listen: that is no silence of the peer's.
             connection.heard = now;
         }
-        core.note(slot, connection, now);
+        if MEASURED {
+            core.note(slot, connection, now);
+        }
         match due(connection, now, heartbeat, slot) {
             None => {}
             Some(Due::Ping) => {
