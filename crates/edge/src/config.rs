@@ -11,7 +11,7 @@ use wire::{
 };
 
 use crate::{
-    drain::DrainPlan, front::AdmissionLimits, namespace::Policies, shard::UpstreamRates,
+    allowance::UpstreamRates, drain::DrainPlan, front::AdmissionLimits, namespace::Policies,
     user_limit::UserLimit, wills::WillLimits,
 };
 
@@ -60,6 +60,10 @@ pub struct EdgeConfig {
     pub outbox_budget: u64,
     /// How fast clients may send.
     pub upstream: UpstreamRates,
+    /// How fast all connections of a user may send together, at this gateway.
+    pub user_upstream: UpstreamRates,
+    /// Likewise of an address, as `admission` counts addresses.
+    pub address_upstream: UpstreamRates,
     /// Limits told to clients in Welcome.
     pub session: SessionLimits,
     /// Seals and opens session tickets; the same keys at all gateways.

@@ -33,6 +33,7 @@ use crate::{
     mailbox::Mailbox,
     metrics::Metrics,
     namespace::Policies,
+    parties::Parties,
     past::PastCloses,
     route::Route,
     shard::Seat,
@@ -113,8 +114,7 @@ impl Edge {
         let address = listener.local_addr().map_err(bind)?;
         let seats = seats(config.shards).map_err(EdgeError::Poll)?;
         let mailboxes: Arc<[Mailbox]> = seats.iter().map(|seat| seat.mailbox.clone()).collect();
-        let descriptors = descriptor_budget(config.reserved_descriptors);
-        let connection_limit = config.max_connections.min(descriptors);
+        let connection_limit = connection_limit(&config);
         let (user_looks, looked_at) = looks(config.user_limit.is_some(), connection_limit);
         let (claims, claimed) = looks(registrar.is_some(), connection_limit);
         let (desk, journal) = Journal::new(bus.clone(), config.gateway.clone(), config.journal);
@@ -135,6 +135,7 @@ impl Edge {
             shards: mailboxes.iter().map(shard_handle).collect(),
             metrics: Metrics::new(),
             queries: Queries::new(),
+            parties: parties(&config),
             budget: Budget::new(config.outbox_budget, mailboxes.len()),
             door: Door::new(config.admission.clone()),
             handshakes: Semaphore::new(config.max_handshakes),
@@ -281,6 +282,17 @@ fn shard_handle(mailbox: &Mailbox) -> ShardHandle {
 
 /// A queue for what follows once a connection is in the registry, if it is wanted:
 /// with room for every connection that may be open.
+/// How many connections the configuration and the descriptors allow.
+fn connection_limit(config: &EdgeConfig) -> usize {
+    let descriptors = descriptor_budget(config.reserved_descriptors);
+    config.max_connections.min(descriptors)
+}
+
+fn parties(config: &EdgeConfig) -> Parties {
+    let (user, address) = (config.user_upstream, config.address_upstream);
+    Parties::new(user, address, config.admission.clone())
+}
+
 fn looks<T>(
     wanted: bool,
     connection_limit: usize,

@@ -18,8 +18,8 @@ use tokio::sync::Semaphore;
 
 use crate::{
     acks::Acks, budget::Budget, command::Queries, config::EdgeConfig, drain::Drain, fanout::Fanout,
-    fencing::Claims, front::Door, mailbox::Mailbox, metrics::Metrics, past::PastCloses,
-    route::Route, shard::Mail, user_limit::Looks, wills::Orders,
+    fencing::Claims, front::Door, mailbox::Mailbox, metrics::Metrics, parties::Parties,
+    past::PastCloses, route::Route, shard::Mail, user_limit::Looks, wills::Orders,
 };
 
 /// Shared by the front and the shards; nothing in it is on the path of a
@@ -50,6 +50,8 @@ pub(crate) struct Gateway {
     pub(crate) routes: HashMap<Box<str>, Arc<Route>>,
     /// Commands of the control plane that are not answered yet.
     pub(crate) queries: Queries,
+    /// What users and addresses send.
+    pub(crate) parties: Parties,
     /// What outboxes hold.
     pub(crate) budget: Budget,
     /// Decides who gets in now.

@@ -7,6 +7,7 @@
 //! They share [`gateway::Gateway`] and talk by [`mailbox::Mailbox`].
 
 mod acks;
+mod allowance;
 mod budget;
 mod clock;
 mod command;
@@ -20,6 +21,7 @@ mod gateway;
 mod mailbox;
 mod metrics;
 mod namespace;
+mod parties;
 mod past;
 mod peers;
 mod route;
@@ -30,11 +32,11 @@ mod trace;
 mod user_limit;
 mod wills;
 
+pub use allowance::UpstreamRates;
 pub use config::{EdgeConfig, SessionLimits};
 pub use drain::{Drain, DrainPlan, DrainStage};
 pub use edge::{Edge, EdgeError};
 pub use front::{AdmissionLimits, FlappingLimits};
 pub use namespace::{Access, BreakerPolicy, FanoutMode, NamespacePolicy, Policies, RoutePolicy};
-pub use shard::UpstreamRates;
 pub use user_limit::{UserLimit, WhenFull};
 pub use wills::WillLimits;

@@ -23,7 +23,7 @@
 //! | `tidegate_edge_channels` | | channels with local interest, those that linger included |
 //! | `tidegate_edge_subscriptions` | `shard` | live subscriptions |
 //! | `tidegate_edge_messages_received_total` | `shard` | WebSocket messages from clients, control frames included |
-//! | `tidegate_edge_over_rate_total` | `shard` | times that a connection was left unread for a while because its client sent faster than it may |
+//! | `tidegate_edge_over_rate_total` | `shard`, `by` | times that a connection was left unread for a while because too much was sent: over the rate of the `connection`, its `user` or its `address` |
 //! | `tidegate_edge_received_bytes_total` | `shard` | bytes read from sockets |
 //! | `tidegate_edge_sent_bytes_total` | `shard` | bytes written to sockets |
 //! | `tidegate_edge_messages_sent_total` | `shard` | WebSocket messages written to the end, control frames included |
@@ -125,6 +125,10 @@ pub(crate) struct ShardCounters {
     pub(crate) events_in: u64,
     /// Times that a connection was left unread.
     pub(crate) over_rate: u64,
+    /// Those that were over the rate of their user alone.
+    pub(crate) over_user_rate: u64,
+    /// Likewise of their address.
+    pub(crate) over_address_rate: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) writes: u64,
@@ -181,7 +185,7 @@ struct Handles {
     turned_away: Counter,
     left_over: Counter,
     messages_in: Counter,
-    over_rate: Counter,
+    over_rate: [Counter; 3],
     bytes_in: Counter,
     bytes_out: Counter,
     messages_out: Counter,
@@ -252,6 +256,8 @@ impl ShardCounters {
             messages_in: 0,
             events_in: 0,
             over_rate: 0,
+            over_user_rate: 0,
+            over_address_rate: 0,
             bytes_in: 0,
             bytes_out: 0,
             writes: 0,
@@ -331,7 +337,10 @@ impl ShardCounters {
         handles.turned_away.absolute(self.turned_away);
         handles.left_over.absolute(self.left_over);
         handles.messages_in.absolute(self.messages_in);
-        handles.over_rate.absolute(self.over_rate);
+        let over_rate = [self.over_rate, self.over_user_rate, self.over_address_rate];
+        for (handle, count) in handles.over_rate.iter().zip(over_rate) {
+            handle.absolute(count);
+        }
         handles.bytes_in.absolute(self.bytes_in);
         handles.bytes_out.absolute(self.bytes_out);
         handles.writes.absolute(self.writes);
@@ -387,7 +396,9 @@ impl Handles {
             mailbox_reads: counter!("tidegate_edge_mailbox_reads_total", "shard" => label()),
             mailbox_failures: counter!("tidegate_edge_mailbox_read_failures_total", "shard" => label()),
             resumed: counter!("tidegate_edge_sessions_resumed_total", "shard" => label()),
-            over_rate: counter!("tidegate_edge_over_rate_total", "shard" => label()),
+            over_rate: ["connection", "user", "address"].map(
+                |by| counter!("tidegate_edge_over_rate_total", "shard" => label(), "by" => by),
+            ),
             messages_in: counter!("tidegate_edge_messages_received_total", "shard" => label()),
             bytes_in: counter!("tidegate_edge_received_bytes_total", "shard" => label()),
             bytes_out: counter!("tidegate_edge_sent_bytes_total", "shard" => label()),

@@ -1,6 +1,9 @@
 //! The HTTP side of a client: an upgrade request, right or wrong in any way.
 
-use std::{fmt::Write, net::SocketAddr};
+use std::{
+    fmt::Write,
+    net::{IpAddr, SocketAddr},
+};
 
 use bytes::BytesMut;
 use tokio::{
@@ -26,6 +29,7 @@ pub struct Dial {
     target: String,
     headers: Vec<(String, String)>,
     receive_buffer: Option<u32>,
+    from: Option<IpAddr>,
 }
 
 /// A plain HTTP answer.
@@ -50,6 +54,7 @@ impl Dial {
             target: "/v1/ws".to_owned(),
             headers: Vec::new(),
             receive_buffer: None,
+            from: None,
         };
         dial.header("Host", "gateway")
             .header("Connection", "Upgrade")
@@ -118,6 +123,12 @@ impl Dial {
         self
     }
 
+    /// Comes from this address of the machine.
+    pub fn from(mut self, address: impl Into<IpAddr>) -> Self {
+        self.from = Some(address.into());
+        self
+    }
+
     /// The request's text.
     pub fn text(&self) -> String {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
@@ -139,6 +150,10 @@ impl Dial {
             socket
                 .set_recv_buffer_size(bytes)
                 .expect("any size will do");
+        }
+        if let Some(from) = self.from {
+            let any_port = SocketAddr::new(from, 0);
+            socket.bind(any_port).expect("an address of the machine");
         }
         let stream = within("a TCP connection", socket.connect(self.address)).await;
         stream.unwrap_or_else(|error| panic!("{} refused us: {error}", self.address))

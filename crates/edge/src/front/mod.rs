@@ -13,6 +13,7 @@ mod hello;
 mod listener;
 mod upgrade;
 
+pub(crate) use admission::Prefix;
 pub use admission::{AdmissionLimits, FlappingLimits};
 pub(crate) use door::Door;
 pub(crate) use handshake::Outcome;

@@ -11,13 +11,12 @@ use wire::{CloseCause, ConnectionId, SessionId, Side, Subprotocol, websocket::Re
 
 use super::{
     Core, Shard,
-    allowance::Allowance,
     connection::{Connection, Flow, Phase, Profile, slot_number},
     mail::{Adopted, Credential, Greeted},
     member,
     perform::Ending,
 };
-use crate::{clock::unix_ms, front::Verdict, namespace::ConnectionGrants};
+use crate::{allowance::Allowance, clock::unix_ms, front::Verdict, namespace::ConnectionGrants};
 
 /// How a connection begins, by what the front learned.
 struct Beginning {

@@ -8,8 +8,9 @@ use session::{Established, Greeting, Introduction, Verifying};
 use socket2::SockRef;
 use wire::{CloseCause, SessionId, Subprotocol, websocket::Reader};
 
-use super::{allowance::Allowance, mail::ConnectionKey, recorder::Recorder};
+use super::{mail::ConnectionKey, recorder::Recorder};
 use crate::{
+    allowance::Allowance,
     clock::Tick,
     front::{ConnectionSlot, Verdict},
 };

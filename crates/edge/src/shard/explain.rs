@@ -15,11 +15,11 @@ use wire::{
 
 use super::{
     Core, Shard,
-    allowance::Level,
     connection::{Connection, Phase},
     member,
 };
 use crate::{
+    allowance::Level,
     clock::{Clock, Tick},
     command::{Answer, MAX_EXPLAINED},
     tcp,

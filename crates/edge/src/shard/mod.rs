@@ -9,7 +9,6 @@
 //! see `docs/adr/0001-shards-poll-themselves.md`.
 
 mod adopt;
-mod allowance;
 mod channels;
 mod close;
 mod connection;
@@ -50,7 +49,6 @@ use session::{Actions, SessionConfig};
 use slab::Slab;
 use spans::Span;
 
-pub use self::allowance::UpstreamRates;
 use self::{
     channels::Channels, connection::Connection, deliveries::Deliveries, directory::Directory,
     latest::States, leaving::Stage, mailboxes::Readers, recovery::LogReads, scan::Scanner,

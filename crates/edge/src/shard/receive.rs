@@ -9,11 +9,11 @@ use wire::{
 
 use super::{
     Core, Shard,
-    allowance::Standing,
     connection::{Connection, Phase},
     member,
     perform::Ending,
 };
+use crate::{allowance::Standing, parties::Party};
 
 /// Reads of one connection in one turn; what is left waits for the next.
 const READS_PER_TURN: usize = 4;
@@ -78,8 +78,14 @@ impl Shard {
             let Some(connection) = connection.filter(|it| it.flow.over_rate) else {
                 continue;
             };
-            let rates = &self.core.gateway.config.upstream;
-            match connection.allowance.standing(rates, now) {
+            let gateway = &self.core.gateway;
+            let standing = connection.allowance.standing(&gateway.config.upstream, now);
+            let owes = connection.profile.identity.as_ref().and_then(|identity| {
+                let address = connection.profile.peer.ip();
+                let parties = &gateway.parties;
+                parties.is_over(&identity.user, address, &self.core.clock)
+            });
+            match standing.max(owes.map_or(Standing::Within, |_| Standing::Over)) {
                 Standing::Over => self.over_rate.push(slot),
                 Standing::Flooding => self.close(slot, CloseCause::RateLimited),
                 Standing::Within => {
@@ -121,10 +127,8 @@ impl Shard {
         connection.reader = reader;
         if let Phase::Established(_) = connection.phase {
             let events = core.counters.events_in - events;
-            let (rates, now) = (&core.gateway.config.upstream, core.clock.now());
-            if connection.allowance.charge(rates, now, events, length) {
+            if core.charge(connection, events, length) {
                 connection.flow.over_rate = true;
-                core.counters.over_rate += 1;
                 over_rate.push(slot);
             }
         }
@@ -146,6 +150,25 @@ impl Shard {
 }
 
 impl Core {
+    /// Notes what a client has sent; whether it is to be left unread for a while.
+    fn charge(&mut self, connection: &mut Connection, messages: u64, bytes: usize) -> bool {
+        let rates = &self.gateway.config.upstream;
+        let now = self.clock.now();
+        let own = connection.allowance.charge(rates, now, messages, bytes);
+        let party = connection.profile.identity.as_ref().and_then(|identity| {
+            let address = connection.profile.peer.ip();
+            let parties = &self.gateway.parties;
+            parties.charge(&identity.user, address, &self.clock, messages, bytes)
+        });
+        match (own, party) {
+            (true, _) => self.counters.over_rate += 1,
+            (false, Some(Party::User)) => self.counters.over_user_rate += 1,
+            (false, Some(Party::Address)) => self.counters.over_address_rate += 1,
+            (false, None) => {}
+        }
+        own || party.is_some()
+    }
+
     fn on_message(
         &mut self,
         slot: usize,

@@ -25,6 +25,14 @@ use wire::{
     websocket::ReaderLimits,
 };
 
+/// No limit of what is sent.
+const ANY_RATE: UpstreamRates = UpstreamRates {
+    messages: 0,
+    bytes: 0,
+    burst: Duration::from_secs(1),
+    patience: DEADLINE,
+};
+
 /// A gateway on a bus and a port of its own. Every test ends with
 /// [`Gateway::finish`] or [`Gateway::drain`].
 pub(crate) struct Gateway {
@@ -367,12 +375,9 @@ fn config() -> EdgeConfig {
         listen: "127.0.0.1:0".parse().expect("valid"),
         shards: 1,
         admission: AdmissionLimits::default(),
-        upstream: UpstreamRates {
-            messages: 0,
-            bytes: 0,
-            burst: Duration::from_secs(1),
-            patience: DEADLINE,
-        },
+        upstream: ANY_RATE,
+        user_upstream: ANY_RATE,
+        address_upstream: ANY_RATE,
         max_connections: 2_000,
         max_handshakes: 1_000,
         reserved_descriptors: 64,

@@ -3,13 +3,21 @@
 use std::time::Duration;
 
 use edge::UpstreamRates;
-use testkit::{DEADLINE, ping, within};
+use testkit::{DEADLINE, RawClient, ping, within};
 use wire::client::server_event::Event;
 
 use crate::gateway::Gateway;
 
 /// So much at once, and as much again in a second.
 const MESSAGES: u32 = 20;
+
+/// So much at once of all of a user, or of an address; then they wait for seconds.
+const TOGETHER: UpstreamRates = UpstreamRates {
+    messages: MESSAGES / 5,
+    bytes: 0,
+    burst: Duration::from_secs(5),
+    patience: Duration::from_secs(3_600),
+};
 
 async fn strict(patience: Duration) -> Gateway {
     Gateway::start(|config| {
@@ -64,6 +72,52 @@ async fn who_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
         }
     }
     assert_eq!(fast.pong().await.nonce, u32::MAX);
+    gateway.finish().await;
+}
+
+/// Sends so many at once, and reads what is answered of them at once.
+async fn burst(client: &mut RawClient, count: u32) {
+    let batch: Vec<_> = (0..count).map(ping).collect();
+    client.send_events(&batch).await;
+    for number in 0..count {
+        assert_eq!(client.pong().await.nonce, number);
+    }
+}
+
+/// Whether a client is answered while another one waits.
+async fn waits_for(patient: &mut RawClient, other: &mut RawClient) {
+    patient.send(ping(1)).await;
+    for _ in 0..3 {
+        other.send(ping(2)).await;
+        assert_eq!(other.pong().await.nonce, 2);
+        let answer = tokio::time::timeout(Duration::ZERO, patient.next_event()).await;
+        assert!(answer.is_err(), "it was not left unread: {answer:?}");
+    }
+    assert_eq!(patient.pong().await.nonce, 1, "it is read again");
+}
+
+#[tokio::test]
+async fn connections_of_a_user_share_his_rate() {
+    let gateway = Gateway::start(|config| config.user_upstream = TOGETHER).await;
+    let mut one = gateway.client("ann").await;
+    let mut two = gateway.client("ann").await;
+    let mut other = gateway.client("bob").await;
+    burst(&mut one, MESSAGES / 2).await;
+    burst(&mut two, MESSAGES).await;
+    waits_for(&mut two, &mut other).await;
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn connections_from_an_address_share_its_rate() {
+    let gateway = Gateway::start(|config| config.address_upstream = TOGETHER).await;
+    let mut one = gateway.client("ann").await;
+    let mut two = gateway.client("bob").await;
+    let mut elsewhere = gateway.dial().from([127, 0, 0, 2]).connect().await;
+    elsewhere.hello(&gateway.tokens.token("ann")).await;
+    burst(&mut one, MESSAGES / 2).await;
+    burst(&mut two, MESSAGES).await;
+    waits_for(&mut two, &mut elsewhere).await;
     gateway.finish().await;
 }
 

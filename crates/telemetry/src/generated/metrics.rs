@@ -35,7 +35,7 @@
     (Kind::Gauge, "tidegate_edge_channels", "channels with local interest, those that linger included"),
     (Kind::Gauge, "tidegate_edge_subscriptions", "live subscriptions"),
     (Kind::Counter, "tidegate_edge_messages_received_total", "WebSocket messages from clients, control frames included"),
-    (Kind::Counter, "tidegate_edge_over_rate_total", "times that a connection was left unread for a while because its client sent faster than it may"),
+    (Kind::Counter, "tidegate_edge_over_rate_total", "times that a connection was left unread for a while because too much was sent: over the rate of the connection, its user or its address"),
     (Kind::Counter, "tidegate_edge_received_bytes_total", "bytes read from sockets"),
     (Kind::Counter, "tidegate_edge_sent_bytes_total", "bytes written to sockets"),
     (Kind::Counter, "tidegate_edge_messages_sent_total", "WebSocket messages written to the end, control frames included"),

@@ -71,6 +71,8 @@ impl Config {
             },
             outbox_budget: gateway.outbox_budget.bytes() as u64,
             upstream: gateway.upstream.rates(),
+            user_upstream: gateway.upstream.user_rates(),
+            address_upstream: gateway.upstream.address_rates(),
             session: SessionLimits {
                 max_subscriptions: gateway.max_subscriptions,
                 max_in_flight: gateway.max_in_flight,

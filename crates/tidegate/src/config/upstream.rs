@@ -17,6 +17,16 @@ pub struct UpstreamConfig {
     pub messages_per_second: u32,
     /// Bytes a second; 0: any number.
     pub bytes_per_second: Size,
+    /// The same for all connections of a user together; 0: any number.
+    pub user_messages_per_second: u32,
+    /// 0: any number.
+    pub user_bytes_per_second: Size,
+    /// The same for all connections from an address, as `admission.ipv4_prefix` and
+    /// `ipv6_prefix` count it; 0: any number, as behind a balancer that hides
+    /// addresses.
+    pub address_messages_per_second: u32,
+    /// 0: any number.
+    pub address_bytes_per_second: Size,
     /// What may come at once after a pause: as much as in this time.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
@@ -31,10 +41,28 @@ pub struct UpstreamConfig {
 // === impl UpstreamConfig ===
 
 impl UpstreamConfig {
+    /// Of a connection.
     pub(super) fn rates(&self) -> UpstreamRates {
+        self.of(self.messages_per_second, self.bytes_per_second)
+    }
+
+    /// Of a user.
+    pub(super) fn user_rates(&self) -> UpstreamRates {
+        self.of(self.user_messages_per_second, self.user_bytes_per_second)
+    }
+
+    /// Of an address.
+    pub(super) fn address_rates(&self) -> UpstreamRates {
+        self.of(
+            self.address_messages_per_second,
+            self.address_bytes_per_second,
+        )
+    }
+
+    fn of(&self, messages: u32, bytes: Size) -> UpstreamRates {
         UpstreamRates {
-            messages: self.messages_per_second,
-            bytes: u32::try_from(self.bytes_per_second.bytes()).expect("validated"),
+            messages,
+            bytes: u32::try_from(bytes.bytes()).expect("validated"),
             burst: self.burst,
             patience: self.patience,
         }
@@ -48,6 +76,10 @@ impl Default for UpstreamConfig {
             // thousand, so it takes a hundred floods to fill it.
             messages_per_second: 1_000,
             bytes_per_second: Size::kib(1024),
+            user_messages_per_second: 0,
+            user_bytes_per_second: Size::kib(0),
+            address_messages_per_second: 0,
+            address_bytes_per_second: Size::kib(0),
             burst: Duration::from_secs(2),
             // Uploads that know no end but TCP's are let be for some minutes.
             patience: Duration::from_secs(300),

@@ -67,8 +67,18 @@ fn gateway(gateway: &GatewayConfig) -> Result<(), ConfigError> {
     positive("gateway.max_connections", gateway.max_connections)?;
     positive("gateway.max_handshakes", gateway.max_handshakes)?;
     admission(&gateway.admission)?;
-    if u32::try_from(gateway.upstream.bytes_per_second.bytes()).is_err() {
-        return nonsense("gateway.upstream.bytes_per_second", "must be below 4GiB");
+    let upstream = &gateway.upstream;
+    for (name, bytes) in [
+        ("bytes_per_second", upstream.bytes_per_second),
+        ("user_bytes_per_second", upstream.user_bytes_per_second),
+        (
+            "address_bytes_per_second",
+            upstream.address_bytes_per_second,
+        ),
+    ] {
+        if u32::try_from(bytes.bytes()).is_err() {
+            return nonsense(&format!("gateway.upstream.{name}"), "must be below 4GiB");
+        }
     }
     positive("gateway.max_message", gateway.max_message.bytes())?;
     positive("gateway.max_fragments", gateway.max_fragments)?;

@@ -40,7 +40,7 @@ pub struct UpstreamRates {
 
 /// What a client owes; 16 bytes of each connection.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     /// When debts were last reduced.
     at: Tick,
     /// In parts of which a tick pays `rate`, as is the next one.
@@ -51,8 +51,8 @@ pub(super) struct Allowance {
 }
 
 /// What is to be done with a client that was left unread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
     /// It owes no more than it may.
     Within,
     /// It is to be left unread for longer.
@@ -63,17 +63,17 @@ pub(super) enum Standing {
 
 /// How full a bucket is, in messages or bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Level {
-    pub(super) left: u64,
-    pub(super) burst: u64,
-    pub(super) per_second: u32,
+pub(crate) struct Level {
+    pub(crate) left: u64,
+    pub(crate) burst: u64,
+    pub(crate) per_second: u32,
 }
 
 // === impl Allowance ===
 
 impl Allowance {
     /// Notes what was read and handled; whether the client is to be left unread now.
-    pub(super) fn charge(
+    pub(crate) fn charge(
         &mut self,
         rates: &UpstreamRates,
         now: Tick,
@@ -87,7 +87,7 @@ impl Allowance {
     }
 
     /// What to do with a client that is left unread; to be asked once a tick.
-    pub(super) fn standing(&mut self, rates: &UpstreamRates, now: Tick) -> Standing {
+    pub(crate) fn standing(&mut self, rates: &UpstreamRates, now: Tick) -> Standing {
         let waited = now.since(self.at);
         self.strain = self.strain.saturating_add(waited.saturating_mul(STRAIN));
         self.pay(rates, now);
@@ -99,8 +99,14 @@ impl Allowance {
         }
     }
 
+    /// Whether it owes more than it may, once it has owed too much.
+    pub(crate) fn is_over(&mut self, rates: &UpstreamRates, now: Tick) -> bool {
+        self.pay(rates, now);
+        self.exceeds(rates, 3)
+    }
+
     /// How much to read at once, of `most`.
-    pub(super) fn appetite(&self, rates: &UpstreamRates, most: usize) -> usize {
+    pub(crate) fn appetite(&self, rates: &UpstreamRates, most: usize) -> usize {
         let left = |rate: u32, debt: u32, each: u64| match rate {
             0 => u64::MAX,
             rate => burst(rate, rates).saturating_sub(debt.into()) / PARTS * each,
@@ -113,7 +119,7 @@ impl Allowance {
     }
 
     /// What may come at once now, in messages and in bytes.
-    pub(super) fn levels(mut self, rates: &UpstreamRates, now: Tick) -> [Option<Level>; 2] {
+    pub(crate) fn levels(mut self, rates: &UpstreamRates, now: Tick) -> [Option<Level>; 2] {
         self.pay(rates, now);
         let level = |rate: u32, debt: u32| {
             let burst = burst(rate, rates);
