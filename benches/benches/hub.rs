@@ -18,6 +18,7 @@ const POLICY: DeliveryPolicy = DeliveryPolicy {
     class: Class::All,
     overflow: Overflow::DropOldest,
     priority: 0,
+    account: None,
 };
 const LIMITS: OutboxLimits = OutboxLimits {
     bytes: 1 << 20,

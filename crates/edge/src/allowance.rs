@@ -88,8 +88,11 @@ impl Allowance {
 
     /// What to do with a client that is left unread; to be asked once a tick.
     pub(crate) fn standing(&mut self, rates: &UpstreamRates, now: Tick) -> Standing {
-        let waited = now.since(self.at);
-        self.strain = self.strain.saturating_add(waited.saturating_mul(STRAIN));
+        // Who is left unread for what others send is no flood.
+        if self.exceeds(rates, 3) {
+            let waited = now.since(self.at);
+            self.strain = self.strain.saturating_add(waited.saturating_mul(STRAIN));
+        }
         self.pay(rates, now);
         let patience = ticks(rates.patience).saturating_mul(STRAIN - 1);
         match self.exceeds(rates, 3) {
@@ -99,10 +102,11 @@ impl Allowance {
         }
     }
 
-    /// Whether it owes more than it may, once it has owed too much.
+    /// Whether it owes more than it may. Of a debt that many share: who waits is let
+    /// go on at once, or those who do not would keep it waiting.
     pub(crate) fn is_over(&mut self, rates: &UpstreamRates, now: Tick) -> bool {
         self.pay(rates, now);
-        self.exceeds(rates, 3)
+        self.exceeds(rates, 4)
     }
 
     /// How much to read at once, of `most`.
@@ -303,5 +307,26 @@ mod tests {
         assert_eq!(allowance.appetite(&RATES, most), 100 * 64);
         allowance.charge(&RATES, Tick::default(), 100, 0);
         assert_eq!(allowance.appetite(&RATES, most), LEAST_READ);
+    }
+
+    #[test]
+    fn who_waits_for_what_many_owe_goes_on_as_soon_as_there_is_room() {
+        let mut shared = Allowance::default();
+        let mut now = Tick::default();
+        assert!(shared.charge(&RATES, now, 200, 0));
+        assert!(shared.is_over(&RATES, now));
+        // A tenth of the burst is paid off.
+        now = now.after(Duration::from_millis(200));
+        assert!(!shared.is_over(&RATES, now));
+    }
+
+    #[test]
+    fn who_is_left_unread_for_others_is_no_flood() {
+        let mut quiet = Allowance::default();
+        let mut now = Tick::default();
+        for _ in 0..1_000 {
+            now = now.after(Clock::TICK);
+            assert_eq!(quiet.standing(&RATES, now), Standing::Within);
+        }
     }
 }

@@ -280,19 +280,20 @@ fn shard_handle(mailbox: &Mailbox) -> ShardHandle {
     }
 }
 
-/// A queue for what follows once a connection is in the registry, if it is wanted:
-/// with room for every connection that may be open.
 /// How many connections the configuration and the descriptors allow.
 fn connection_limit(config: &EdgeConfig) -> usize {
     let descriptors = descriptor_budget(config.reserved_descriptors);
     config.max_connections.min(descriptors)
 }
 
+/// What users and addresses may send.
 fn parties(config: &EdgeConfig) -> Parties {
     let (user, address) = (config.user_upstream, config.address_upstream);
     Parties::new(user, address, config.admission.clone())
 }
 
+/// A queue for what follows once a connection is in the registry, if it is wanted:
+/// with room for every connection that may be open.
 fn looks<T>(
     wanted: bool,
     connection_limit: usize,

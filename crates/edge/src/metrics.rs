@@ -34,6 +34,10 @@
 //! | `tidegate_edge_publication_age_seconds` | `shard` | from publishing to the write, by the publisher's clock: of the first publication of a turn, in 16 turns a second at most; what waits in outboxes of slow connections is not in it |
 //! | `tidegate_edge_dropped_total` | `shard`, `reason`, `class` | publications withheld: `slow_connection`, by class; `gateway_overloaded`, for all who listen |
 //! | `tidegate_edge_conflated_total` | `shard`, `class` | publications replaced by newer ones of the same key before they reached a slow subscriber, or one that gets samples |
+//! | `tidegate_edge_namespace_deliveries_total` | `shard`, `namespace` | publications put into outboxes, of namespaces with `metrics = true` |
+//! | `tidegate_edge_namespace_delivered_bytes_total` | `shard`, `namespace` | their bytes, frames included |
+//! | `tidegate_edge_namespace_dropped_total` | `shard`, `namespace` | of these namespaces, publications withheld because a connection was slow |
+//! | `tidegate_edge_namespace_conflated_total` | `shard`, `namespace` | of these, publications replaced by newer ones of the same key |
 //! | `tidegate_edge_recoveries_total` | `shard`, `verdict` | subscriptions from a position: `recovered`, `resnapshot`, `lost` |
 //! | `tidegate_edge_lagging_subscriptions` | `shard` | subscriptions that are behind, and fed from the log |
 //! | `tidegate_edge_catch_ups_total` | `shard` | live subscriptions that fell behind |
@@ -65,6 +69,7 @@
 //! | `tidegate_edge_route_in_flight` | `route` | requests that workers have not answered |
 //! | `tidegate_edge_route_breaker_open` | `route` | 1 while requests fail at once, or one probes |
 
+mod accounts;
 mod census;
 mod classes;
 mod pulse;
@@ -83,11 +88,14 @@ use wire::{
 };
 
 pub(crate) use self::census::{Limit, State};
-use self::{census::Census, classes::Classes, pulse::Pulse, recovery::RecoveryCounters};
+use self::{
+    accounts::Accounts, census::Census, classes::Classes, pulse::Pulse, recovery::RecoveryCounters,
+};
 use crate::{
     clock::Tick,
     front::{Outcome, Refusal},
     gateway::Gateway,
+    namespace::Policies,
 };
 
 /// Counters of the front.
@@ -161,6 +169,7 @@ pub(crate) struct ShardCounters {
     pub(crate) census: Census,
     pub(crate) pulse: Pulse,
     classes: Classes,
+    accounts: Accounts,
     handles: Handles,
 }
 
@@ -249,7 +258,7 @@ fn command_index(command: &Command) -> usize {
 // === impl ShardCounters ===
 
 impl ShardCounters {
-    pub(crate) fn new(shard: usize) -> Self {
+    pub(crate) fn new(shard: usize, policies: &Policies) -> Self {
         Self {
             tightened: 0,
             opened: 0,
@@ -279,6 +288,7 @@ impl ShardCounters {
             census: Census::new(&shard.to_string()),
             pulse: Pulse::new(&shard.to_string()),
             classes: Classes::new(&shard.to_string()),
+            accounts: Accounts::new(&shard.to_string(), policies),
             handles: Handles::new(shard),
         }
     }
@@ -349,6 +359,7 @@ impl ShardCounters {
         handles.gaps.absolute(totals.gaps);
         self.recovery.publish(&totals);
         self.classes.publish(&totals);
+        self.accounts.publish(hub);
         self.census.publish(now);
         self.pulse.publish();
         handles.requests_ok.absolute(self.requests_ok);

@@ -166,7 +166,7 @@ impl ChannelTable {
         class: Class,
     ) -> Subscription {
         let entry = &mut self.entries[key as usize];
-        let anew = || Box::new(Following::new(entry.policy.priority));
+        let anew = || Box::new(Following::new(entry.policy));
         let following = entry.following.get_or_insert_with(anew);
         let index = following.add(member, class);
         Subscription::following(key, index, false)

@@ -1,5 +1,7 @@
 //! What of a channel a subscription gets.
 
+use std::num::NonZeroU8;
+
 /// How many publications of a channel a subscription gets, from most to least.
 ///
 /// With [`Class::Latest`] and [`Class::Sampled`] publications with the same key
@@ -32,9 +34,31 @@ pub struct Share {
     pub conflated: u64,
 }
 
+/// One of [`Self::MAX`] that count what becomes of some channels' publications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account(NonZeroU8);
+
 /// Times per second, one to a thousand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate(u16);
+
+// === impl Account ===
+
+impl Account {
+    /// How many there are.
+    pub const MAX: usize = 64;
+
+    /// The one of this number, from 0; `None` beyond the last.
+    pub fn new(number: usize) -> Option<Self> {
+        let number = u8::try_from(number).ok().filter(|_| number < Self::MAX)?;
+        NonZeroU8::new(number + 1).map(Self)
+    }
+
+    /// Its number.
+    pub(crate) fn number(self) -> usize {
+        usize::from(self.0.get() - 1)
+    }
+}
 
 // === impl Class ===
 

@@ -6,7 +6,7 @@ use wire::Channel;
 
 use crate::{
     backlog::Await,
-    class::Class,
+    class::{Account, Class, Share},
     hub::Hub,
     item::Item,
     losses::Loss,
@@ -175,6 +175,11 @@ impl Hub {
             }),
             ..live
         })
+    }
+
+    /// What became of the publications of an account's channels so far.
+    pub fn share(&self, account: Account) -> Share {
+        self.members.ledger().share(account)
     }
 
     /// What a member was not given so far.

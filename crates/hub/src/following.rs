@@ -32,7 +32,7 @@ const PORTION_BYTES: usize = 4 << 10;
 pub(crate) struct Following {
     followers: Vec<Follower>,
     /// The channel's.
-    priority: u8,
+    policy: DeliveryPolicy,
     newest: Newest,
     /// Of the newest publication.
     head: Version,
@@ -79,14 +79,14 @@ pub(crate) const NEVER: u64 = u64::MAX;
 // === impl Following ===
 
 impl Following {
-    pub(crate) fn new(priority: u8) -> Self {
+    pub(crate) fn new(policy: DeliveryPolicy) -> Self {
         Self {
             followers: Vec::new(),
             newest: Newest::new(),
             head: 0,
             waiting: 0,
             due_ms: NEVER,
-            priority,
+            policy,
         }
     }
 
@@ -146,7 +146,7 @@ impl Following {
         let before = self.head;
         self.head += batch.publications().count() as u64;
         // Who gets samples is given none of this.
-        let policy = DeliveryPolicy::of_follower(Class::Latest, self.priority);
+        let policy = self.policy.of_follower(Class::Latest);
         let mut chunks = Chunks::new(batch.clone(), alias, policy, members.scale());
         for follower in &mut self.followers {
             if !follower.waits && follower.takes_live(members) {
@@ -216,7 +216,7 @@ impl Following {
         if let Some(gap) = follower.told(alias, withheld) {
             batch.put_gap_first(gap);
         }
-        let policy = DeliveryPolicy::of_follower(follower.class, self.priority);
+        let policy = self.policy.of_follower(follower.class);
         Helping {
             chunks: Chunks::new(batch, alias, policy, scale),
             end: portion.end,
@@ -450,7 +450,7 @@ impl Hub {
         };
         let follower = following.followers[index];
         let scale = self.members.scale();
-        let policy = DeliveryPolicy::of_follower(follower.class, following.priority);
+        let policy = following.policy.of_follower(follower.class);
         let mut own;
         let helping = if follower.lost.is_some() || follower.evicted != following.newest.evicted() {
             own = following.next(alias, index, bytes, scale);
@@ -466,7 +466,7 @@ impl Hub {
         };
         meal.bytes += taken;
         let Withheld { dropped, conflated } = helping.withheld;
-        self.members.withheld(id, policy.class, dropped, conflated);
+        self.members.withheld(id, policy, dropped, conflated);
         let follower = &mut following.followers[index];
         follower.cursor = helping.end;
         follower.lost = None;

@@ -36,7 +36,7 @@ mod subscription;
 mod verdict;
 
 pub use channel::Source;
-pub use class::{Class, Rate, Share};
+pub use class::{Account, Class, Rate, Share};
 pub use explain::{Departure, DepartureKind, Lane, Listening, Lot, WaitsFor};
 pub use fact::{Fact, Receipt, Totals};
 pub use hub::{AlreadySubscribed, Hub, Left, NotSubscribed};

@@ -7,13 +7,12 @@ use wire::{Subprotocol, client::Gap};
 
 use crate::{
     chunk::{Chunk, Chunks, MAX_CHUNK_BYTES},
-    class::Class,
     fact::Fact,
     gap::QueuedGap,
     item::Item,
     losses::{Loss, Losses},
     outbox::{Ledger, Outbox},
-    policy::{Admission, Bounds, Door, OutboxLimits},
+    policy::{Admission, Bounds, DeliveryPolicy, Door, OutboxLimits},
     pressure::Scale,
     subscription::Subscription,
 };
@@ -98,13 +97,6 @@ impl Member {
             bounds,
             fairly: self.stalled,
             ledger,
-        }
-    }
-
-    /// Has a channel wait until others had their turn.
-    pub(crate) fn pass_turn(&mut self, channel: u32) {
-        if let Some(index) = self.find(channel) {
-            self.subscriptions[index..].rotate_left(1);
         }
     }
 
@@ -279,17 +271,23 @@ impl Members {
 
     /// Has a channel wait until others of a member had their turn.
     pub(crate) fn pass_turn(&mut self, id: MemberId, channel: u32) {
-        if let Some(member) = self.get_mut(id) {
-            member.pass_turn(channel);
+        if let Some(member) = self.get_mut(id)
+            && let Some(index) = member.find(channel)
+        {
+            member.subscriptions[index..].rotate_left(1);
         }
     }
 
     /// Counts what is withheld from one that gets not all.
-    pub(crate) fn withheld(&mut self, id: MemberId, class: Class, dropped: u64, conflated: u64) {
+    pub(crate) fn withheld(
+        &mut self,
+        id: MemberId,
+        policy: DeliveryPolicy,
+        dropped: u64,
+        conflated: u64,
+    ) {
         self.intake.losses.add(id, dropped, conflated);
-        let share = &mut self.intake.ledger.classes[class.index()];
-        share.dropped += dropped;
-        share.conflated += conflated;
+        self.intake.ledger.withhold(policy, dropped, conflated);
     }
 
     pub(crate) fn loss(&self, id: MemberId) -> Loss {

@@ -11,11 +11,11 @@ use wire::Subprotocol;
 
 use crate::{
     chunk::Chunk,
-    class::{Class, Share},
+    class::{Account, Class, Share},
     fact::Receipt,
     gap::QueuedGap,
     item::{Item, Rank, Time},
-    policy::is_droppable,
+    policy::{DeliveryPolicy, is_droppable},
     queue::Queue,
 };
 
@@ -56,6 +56,8 @@ pub(crate) struct Ledger {
     pub(crate) written: u64,
     /// What became of publications so far.
     pub(crate) classes: [Share; Class::LABELS.len()],
+    /// The same by account, as far as there are any.
+    accounts: Vec<Share>,
     /// Publications let go by outboxes so far.
     pub(crate) let_go: u64,
     /// Members that overflowed so far.
@@ -409,15 +411,43 @@ impl Ledger {
         all
     }
 
+    /// What became of an account's publications.
+    pub(crate) fn share(&self, account: Account) -> Share {
+        let share = self.accounts.get(account.number());
+        share.copied().unwrap_or_default()
+    }
+
+    /// Counts what is withheld from one that gets not all.
+    pub(crate) fn withhold(&mut self, policy: DeliveryPolicy, dropped: u64, conflated: u64) {
+        self.count(policy, |share| {
+            share.dropped += dropped;
+            share.conflated += conflated;
+        });
+    }
+
     fn give(&mut self, chunk: &Chunk) {
-        let share = &mut self.classes[chunk.policy().class.index()];
-        share.delivered += u64::from(chunk.publications());
-        share.bytes += chunk.frame().len() as u64;
+        self.count(chunk.policy(), |share| {
+            share.delivered += u64::from(chunk.publications());
+            share.bytes += chunk.frame().len() as u64;
+        });
     }
 
     fn drop(&mut self, chunk: &Chunk) {
         self.let_go += u64::from(chunk.publications());
-        self.classes[chunk.policy().class.index()].dropped += u64::from(chunk.publications());
+        self.count(chunk.policy(), |share| {
+            share.dropped += u64::from(chunk.publications());
+        });
+    }
+
+    fn count(&mut self, policy: DeliveryPolicy, add: impl Fn(&mut Share)) {
+        add(&mut self.classes[policy.class.index()]);
+        if let Some(account) = policy.account {
+            let number = account.number();
+            if self.accounts.len() <= number {
+                self.accounts.resize(number + 1, Share::default());
+            }
+            add(&mut self.accounts[number]);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use wire::Subprotocol;
 
 use crate::{
     chunk::Chunk,
-    class::Class,
+    class::{Account, Class},
     item::Item,
     outbox::{Ledger, Outbox, Reach},
 };
@@ -37,6 +37,8 @@ pub struct DeliveryPolicy {
     /// What waits for a connection leaves by priority, highest first; within one
     /// its channels take turns by bytes. Up to [`Self::MAX_PRIORITY`].
     pub priority: u8,
+    /// Where what becomes of its publications is counted apart; absent: nowhere.
+    pub account: Option<Account>,
 }
 
 /// Limits of one connection's outbox. Only the gaps that report what was let go
@@ -250,7 +252,7 @@ impl DeliveryPolicy {
     }
 
     /// What reaches who gets not all: there is always a newer one.
-    pub(crate) fn of_follower(class: Class, priority: u8) -> Self {
+    pub(crate) fn of_follower(self, class: Class) -> Self {
         let class = match class {
             Class::All | Class::Latest => Class::Latest,
             Class::Sampled(_) => class,
@@ -258,7 +260,7 @@ impl DeliveryPolicy {
         Self {
             class,
             overflow: Overflow::DropOldest,
-            priority,
+            ..self
         }
     }
 

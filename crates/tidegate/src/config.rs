@@ -215,6 +215,10 @@ pub struct NamespaceConfig {
     /// same take turns by bytes.
     #[serde(default)]
     pub priority: u8,
+    /// Count deliveries and what is withheld of this namespace apart
+    /// (`tidegate_edge_namespace_*`). Of 64 namespaces at most.
+    #[serde(default)]
+    pub metrics: bool,
     /// How publications reach a gateway.
     #[serde(default)]
     pub fanout: Fanout,

@@ -205,6 +205,7 @@ fn demo_namespaces() -> [NamespaceConfig; 3] {
         max_per_second: None,
         overflow: Overflow::DropOldest,
         priority: 0,
+        metrics: true,
         fanout: Fanout::default(),
         publish,
         subscribe: Access::Anyone,

@@ -106,6 +106,7 @@ fn fanout(bus: Arc<dyn Bus>, seats: &[Seat]) -> Arc<Fanout> {
             class: Class::All,
             overflow: Overflow::DropOldest,
             priority: 0,
+            account: None,
         },
         fanout,
     };

@@ -166,7 +166,7 @@ impl Seat {
             ping: ping(),
             generation: 0,
             recordings: 0,
-            counters: ShardCounters::new(index),
+            counters: ShardCounters::new(index, &gateway.config.policies),
             gateway: gateway.clone(),
         };
         Shard {

@@ -442,6 +442,7 @@ fn policies() -> Policies {
                 class: Class::All,
                 overflow,
                 priority: 0,
+                account: None,
             },
             fanout: FanoutMode::default(),
         };

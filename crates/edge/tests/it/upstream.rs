@@ -98,7 +98,12 @@ async fn waits_for(patient: &mut RawClient, other: &mut RawClient) {
 
 #[tokio::test]
 async fn connections_of_a_user_share_his_rate() {
-    let gateway = Gateway::start(|config| config.user_upstream = TOGETHER).await;
+    // On two shards.
+    let gateway = Gateway::start(|config| {
+        config.user_upstream = TOGETHER;
+        config.shards = 2;
+    });
+    let gateway = gateway.await;
     let mut one = gateway.client("ann").await;
     let mut two = gateway.client("ann").await;
     let mut other = gateway.client("bob").await;

@@ -21,6 +21,7 @@ const fn policy(class: Class, overflow: Overflow) -> DeliveryPolicy {
         class,
         overflow,
         priority: 0,
+        account: None,
     }
 }
 

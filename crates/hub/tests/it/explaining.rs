@@ -127,6 +127,7 @@ fn who_gets_the_newest_of_each_key_says_how_much_is_newer() {
         class: Class::Latest,
         overflow: Overflow::DropOldest,
         priority: 0,
+        account: None,
     };
     let mut hub = alice(ROOMY, source(1, policy));
     let put = |hub: &mut Hub, number| {

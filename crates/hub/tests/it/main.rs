@@ -1,5 +1,6 @@
 //! The hub as the edge uses it: what goes in, and what each connection reads.
 
+mod accounts;
 mod behaviour;
 mod classes;
 mod explaining;

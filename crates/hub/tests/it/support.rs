@@ -17,16 +17,19 @@ pub(crate) const DROP_OLDEST: DeliveryPolicy = DeliveryPolicy {
     class: Class::All,
     overflow: Overflow::DropOldest,
     priority: 0,
+    account: None,
 };
 pub(crate) const DISCONNECT: DeliveryPolicy = DeliveryPolicy {
     class: Class::All,
     overflow: Overflow::Disconnect,
     priority: 0,
+    account: None,
 };
 pub(crate) const CATCH_UP: DeliveryPolicy = DeliveryPolicy {
     class: Class::All,
     overflow: Overflow::CatchUp,
     priority: 0,
+    account: None,
 };
 pub(crate) const fn of_priority(policy: DeliveryPolicy, priority: u8) -> DeliveryPolicy {
     DeliveryPolicy { priority, ..policy }

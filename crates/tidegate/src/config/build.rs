@@ -9,7 +9,7 @@ use edge::{
     BreakerPolicy, DrainPlan, EdgeConfig, FanoutMode, NamespacePolicy, Policies, RoutePolicy,
     SessionLimits, UserLimit, WhenFull,
 };
-use hub::{Class, DeliveryPolicy, OutboxLimits, Rate};
+use hub::{Account, Class, DeliveryPolicy, OutboxLimits, Rate};
 use telemetry::TracesConfig;
 use wills::KeeperConfig;
 use wire::{GatewayId, Subprotocol, websocket::ReaderLimits};
@@ -202,7 +202,11 @@ impl Config {
     }
 
     fn policies(&self) -> Policies {
-        let namespace = |entry: &NamespaceConfig| (entry.name.as_str().into(), entry.policy());
+        let mut accounts = (0..).map_while(Account::new);
+        let namespace = |entry: &NamespaceConfig| {
+            let account = entry.metrics.then(|| accounts.next()).flatten();
+            (entry.name.as_str().into(), entry.policy(account))
+        };
         let route = |entry: &RouteConfig| {
             let subject = Subject::new(&route_subject(entry)).expect("validated");
             (
@@ -226,7 +230,7 @@ impl Config {
 // === impl NamespaceConfig ===
 
 impl NamespaceConfig {
-    fn policy(&self) -> NamespacePolicy {
+    fn policy(&self, account: Option<Account>) -> NamespacePolicy {
         let overflow = match self.overflow {
             Overflow::DropOldest => hub::Overflow::DropOldest,
             Overflow::CatchUp => hub::Overflow::CatchUp,
@@ -246,6 +250,7 @@ impl NamespaceConfig {
                 class,
                 overflow,
                 priority: self.priority,
+                account,
             },
             fanout: self.fanout.into(),
         }

@@ -114,6 +114,21 @@ mod tests {
     }
 
     #[test]
+    fn only_so_many_namespaces_are_counted_apart() {
+        let entry = |n| format!("[[namespace]]\nname = \"a{n}\"\nmetrics = true\n");
+        let entries = |count: usize| (0..count).map(entry).collect::<String>();
+        parse(&entries(64)).expect("as many as there may be");
+        let error = parse(&entries(65)).expect_err("one too many");
+        assert!(error.to_string().contains("metrics"), "{error}");
+        let error = parse("[[namespace]]\nname = \"a\"\npriority = 10\n");
+        let error = error.expect_err("above the highest");
+        assert!(
+            error.to_string().contains("namespace.a.priority"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn a_namespace_may_not_stand_twice_whatever_its_case() {
         for other in ["a", "A"] {
             let text = format!("[[namespace]]\nname = \"a\"\n[[namespace]]\nname = \"{other}\"\n");

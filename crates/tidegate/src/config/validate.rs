@@ -3,13 +3,13 @@
 use std::{collections::HashSet, time::Duration};
 
 use bus::Subject;
-use hub::DeliveryPolicy;
+use hub::{Account, DeliveryPolicy};
 use tonic::transport::Uri;
 use wire::{Channel, GatewayId, MAX_CHANNEL_BYTES};
 
 use super::{
     AdmissionConfig, Config, ConfigError, Delivery, GatewayConfig, NamespaceConfig, Overflow,
-    RouteConfig, TracesSection,
+    RouteConfig, TracesSection, UpstreamConfig,
 };
 
 /// Checks what the types leave open.
@@ -30,6 +30,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let mut names = HashSet::new();
     for entry in &config.namespace {
         namespace(entry, &mut names)?;
+    }
+    if config.namespace.iter().filter(|it| it.metrics).count() > Account::MAX {
+        return nonsense("namespace", "metrics = true is for 64 of them at most");
     }
     let mut names = HashSet::new();
     for entry in &config.route {
@@ -67,19 +70,7 @@ fn gateway(gateway: &GatewayConfig) -> Result<(), ConfigError> {
     positive("gateway.max_connections", gateway.max_connections)?;
     positive("gateway.max_handshakes", gateway.max_handshakes)?;
     admission(&gateway.admission)?;
-    let upstream = &gateway.upstream;
-    for (name, bytes) in [
-        ("bytes_per_second", upstream.bytes_per_second),
-        ("user_bytes_per_second", upstream.user_bytes_per_second),
-        (
-            "address_bytes_per_second",
-            upstream.address_bytes_per_second,
-        ),
-    ] {
-        if u32::try_from(bytes.bytes()).is_err() {
-            return nonsense(&format!("gateway.upstream.{name}"), "must be below 4GiB");
-        }
-    }
+    upstream(&gateway.upstream)?;
     positive("gateway.max_message", gateway.max_message.bytes())?;
     positive("gateway.max_fragments", gateway.max_fragments)?;
     positive("gateway.outbox_items", gateway.outbox_items)?;
@@ -139,6 +130,38 @@ fn idempotency(config: &Config) -> Result<(), ConfigError> {
     if settings.keep < claimed.saturating_mul(2) {
         let problem = "must be twice the longest deadline and gateway.idempotency.late at least";
         return nonsense("gateway.idempotency.keep", problem);
+    }
+    Ok(())
+}
+
+fn upstream(upstream: &UpstreamConfig) -> Result<(), ConfigError> {
+    let rates = [
+        ("messages_per_second", upstream.messages_per_second as usize),
+        ("bytes_per_second", upstream.bytes_per_second.bytes()),
+        (
+            "user_messages_per_second",
+            upstream.user_messages_per_second as usize,
+        ),
+        (
+            "user_bytes_per_second",
+            upstream.user_bytes_per_second.bytes(),
+        ),
+        (
+            "address_messages_per_second",
+            upstream.address_messages_per_second as usize,
+        ),
+        (
+            "address_bytes_per_second",
+            upstream.address_bytes_per_second.bytes(),
+        ),
+    ];
+    let burst_ms = upstream.burst.as_millis().max(1_000);
+    for (name, rate) in rates {
+        // Debts are counted in sixteenths, in 32 bits.
+        if rate as u128 * burst_ms / 1_000 >= 256 << 20 {
+            let problem = "times the burst must be below 256 Mi";
+            return nonsense(&format!("gateway.upstream.{name}"), problem);
+        }
     }
     Ok(())
 }

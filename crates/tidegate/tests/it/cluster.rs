@@ -39,6 +39,7 @@ idempotency = { late = "1s" }
 
 [[namespace]]
 name = "live"
+metrics = true
 publish = "anyone"
 subscribe = "anyone"
 
