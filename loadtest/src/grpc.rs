@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use control::client::CallerOptions;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -160,9 +161,12 @@ async fn publish_stream(
 ) -> Result<Streaming<PublishStreamResponse>> {
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await?;
+    let mut request = Request::new(ReceiverStream::new(batches));
+    let bearer = CallerOptions::from_environment().bearer()?;
+    bearer.show(request.metadata_mut());
     let answers = client
         .streaming(
-            Request::new(ReceiverStream::new(batches)),
+            request,
             PathAndQuery::from_static(METHOD),
             ProstCodec::default(),
         )

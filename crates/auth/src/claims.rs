@@ -2,7 +2,6 @@
 //! type is refused, `null` included; claims that we don't know are ignored.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     marker::PhantomData,
     time::{Duration, SystemTime},
@@ -12,6 +11,8 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
+
+use crate::{Statement, statement::present};
 
 /// The header (RFC 7515 section 4.1), as far as we look at it.
 #[derive(Debug, Deserialize)]
@@ -33,9 +34,9 @@ pub(crate) struct Claims {
     pub(crate) exp: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
     pub(crate) nbf: Option<NumericDate>,
-    /// Only its type is checked: clocks differ, and `nbf` is there for the rest.
-    #[serde(default, deserialize_with = "present", rename = "iat")]
-    pub(crate) _iat: Option<NumericDate>,
+    /// What revocations are compared with.
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) iat: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
     pub(crate) iss: Option<String>,
     #[serde(default, deserialize_with = "present")]
@@ -43,7 +44,7 @@ pub(crate) struct Claims {
     #[serde(default, deserialize_with = "present")]
     pub(crate) jti: Option<Box<str>>,
     #[serde(default, deserialize_with = "present")]
-    pub(crate) tg: Option<Object<TgClaim>>,
+    pub(crate) tg: Option<Object<Statement>>,
 }
 
 /// A JSON object and nothing else: serde would read structures from arrays, too.
@@ -60,26 +61,6 @@ pub(crate) struct NumericDate(pub(crate) SystemTime);
 pub(crate) enum Audience {
     One(String),
     Several(Vec<String>),
-}
-
-/// Our claim: lists of patterns and labels, not checked yet.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct TgClaim {
-    #[serde(default, deserialize_with = "present")]
-    pub(crate) subscribe: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "present")]
-    pub(crate) publish: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "present")]
-    pub(crate) routes: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "present")]
-    pub(crate) labels: Option<BTreeMap<String, String>>,
-}
-
-/// Reads a claim that is there, so that `null` is a wrong type and not absence.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 // === impl Object ===

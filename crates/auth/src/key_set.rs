@@ -1,13 +1,14 @@
 //! The keys that tokens may be signed with.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
-use crate::{Algorithm, KeyConfig, KeyError, TokenError, key::VerifyingKey};
+use crate::{Algorithm, KeyConfig, KeyError, PublicKeysError, TokenError, jwk, key::VerifyingKey};
 
-/// All keys of a verifier, decoded once. Keys from elsewhere, such as a JWKS
-/// address, would be another way to build one.
+/// All keys of an issuer, decoded once.
 #[derive(Clone, Debug, Default)]
-pub struct KeySet(Vec<VerifyingKey>);
+pub struct KeySet(Arc<[VerifyingKey]>);
 
 /// Why a list of keys cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -32,6 +33,9 @@ pub enum KeySetError {
 // === impl KeySet ===
 
 impl KeySet {
+    /// Most keys of a set that is read with [`Self::read_public`].
+    pub const MAX_PUBLIC_KEYS: usize = 64;
+
     /// Decodes all keys.
     ///
     /// # Errors
@@ -47,32 +51,44 @@ impl KeySet {
             }
             keys.push(key);
         }
-        Ok(Self(keys))
+        Ok(Self(keys.into()))
     }
 
-    /// The keys that may have signed a token with this header: the one it names
-    /// or, if it names none, all of its algorithm.
+    /// Reads the public keys that others publish: a set of JWKs (RFC 7517 section 5),
+    /// one JWK, or PEM. Keys for anything but to verify with one of `allowed` are
+    /// passed over, secret ones always.
+    ///
+    /// # Errors
+    /// If it is none of these, has too many keys, or none that can be used.
+    pub fn read_public(text: &str, allowed: &[Algorithm]) -> Result<Self, PublicKeysError> {
+        let keys = jwk::read(text, allowed, Self::MAX_PUBLIC_KEYS)?;
+        Ok(Self(keys.into()))
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The keys that may have signed a token with this header: those of its
+    /// algorithm that it names or, if it names none, all of its algorithm.
     pub(crate) fn candidates(
         &self,
         id: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<impl Iterator<Item = &VerifyingKey>, TokenError> {
-        let named = match id {
-            Some(_) => Some(
-                self.0
-                    .iter()
-                    .find(|key| key.id.as_deref() == id)
-                    .ok_or(TokenError::UnknownKey)?,
-            ),
-            None => None,
-        };
-        let fits = move |key: &&VerifyingKey| key.algorithm == algorithm;
-        let all = if named.is_some() {
-            &[]
-        } else {
-            self.0.as_slice()
-        };
-        let mut candidates = named.into_iter().chain(all).filter(fits).peekable();
+        let named = move |key: &&VerifyingKey| id.is_none() || key.id.as_deref() == id;
+        // Those without any may get some.
+        if self.is_empty() || !self.0.iter().any(|key| named(&key)) {
+            return Err(TokenError::UnknownKey);
+        }
+        let fits = move |key: &&VerifyingKey| named(key) && key.algorithm == algorithm;
+        let mut candidates = self.0.iter().filter(fits).peekable();
         if candidates.peek().is_none() {
             Err(TokenError::Algorithm)
         } else {

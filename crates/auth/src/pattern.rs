@@ -4,11 +4,17 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use thiserror::Error;
-use wire::MAX_CHANNEL_BYTES;
+use wire::{MAX_CHANNEL_BYTES, UserId};
+
+/// Stands for the user whose token it is, as a whole token of a pattern.
+const VARIABLE: &str = "$user";
 
 /// One pattern, as NATS writes them: `*` stands for one token, a `>` at the end
-/// for one token or more, everything else for itself. At most
-/// [`MAX_CHANNEL_BYTES`] long.
+/// for one token or more, `$user` for the id of the user whose token it is,
+/// everything else for itself. At most [`MAX_CHANNEL_BYTES`] long.
+///
+/// `$user` matches nothing before [`Patterns::of_user`], and afterwards neither if
+/// the id is no token of a name, so that no id can become a wildcard.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pattern(Box<str>);
 
@@ -53,7 +59,7 @@ impl Pattern {
             match token {
                 "" => return Err(PatternError::EmptyToken),
                 ">" if tokens.peek().is_some() => return Err(PatternError::RestNotLast),
-                ">" | "*" => {}
+                ">" | "*" | VARIABLE => {}
                 _ if token.bytes().all(is_literal) => {}
                 _ => return Err(PatternError::Character),
             }
@@ -67,11 +73,24 @@ impl Pattern {
         loop {
             match (pattern.next(), name.next()) {
                 (Some(">"), Some(_)) | (None, None) => return true,
+                (Some(VARIABLE), _) => return false,
                 (Some("*"), Some(_)) => {}
                 (Some(expected), Some(token)) if expected == token => {}
                 _ => return false,
             }
         }
+    }
+}
+
+impl Pattern {
+    fn has_variable(&self) -> bool {
+        self.0.split('.').any(|token| token == VARIABLE)
+    }
+
+    fn of_user(&self, user: &str) -> Self {
+        let own = |token| if token == VARIABLE { user } else { token };
+        let tokens: Vec<_> = self.0.split('.').map(own).collect();
+        Self(tokens.join(".").into())
     }
 }
 
@@ -110,6 +129,29 @@ impl Patterns {
             .map(|text| Pattern::parse(text.as_ref()))
             .collect::<Result<_, _>>()
             .map(Self)
+    }
+
+    /// With the id of this user in place of `$user`; patterns that would not be
+    /// patterns then are left out, and match nothing.
+    pub fn of_user(self, user: &UserId) -> Self {
+        if !self.has_variable() {
+            return self;
+        }
+        let user = user.as_str();
+        let is_token = user.bytes().all(is_literal);
+        let fits = |pattern: &&Pattern| is_token || !pattern.has_variable();
+        Self(
+            self.0
+                .iter()
+                .filter(fits)
+                .map(|pattern| pattern.of_user(user))
+                .collect(),
+        )
+    }
+
+    /// Whether one of them has `$user` in it.
+    pub(crate) fn has_variable(&self) -> bool {
+        self.0.iter().any(Pattern::has_variable)
     }
 
     /// Whether `name` fits one of them.

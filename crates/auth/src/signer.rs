@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    num::NonZeroU32,
     time::{Duration, SystemTime},
 };
 
@@ -11,7 +12,7 @@ use jsonwebtoken::EncodingKey;
 use serde::Serialize;
 use wire::UserId;
 
-use crate::{Algorithm, KeyConfig, KeyError, Labels, Patterns};
+use crate::{Algorithm, KeyConfig, KeyError, Labels, Patterns, RateClass, TokenLimits};
 
 /// Nobody means more than a century; keeps the arithmetic of dates in range.
 const MAX_LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -35,10 +36,16 @@ pub struct NewToken {
     pub subscribe: Option<Patterns>,
     /// Channels to publish to; absent: the token says nothing of it.
     pub publish: Option<Patterns>,
+    /// Channels whose members may be seen; absent: those to subscribe to.
+    pub presence: Option<Patterns>,
+    /// Channels whose past may be read; absent: those to subscribe to.
+    pub history: Option<Patterns>,
     /// Routes to call; absent: the token says nothing of it.
     pub routes: Option<Patterns>,
     /// Labels of connections made with it.
     pub labels: Labels,
+    /// Less than the gateway allows.
+    pub limits: TokenLimits,
     /// `iss`.
     pub issuer: Option<String>,
     /// `aud`.
@@ -63,8 +70,8 @@ struct Claims<'a> {
     iss: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     aud: Option<&'a str>,
-    #[serde(skip_serializing_if = "TgClaim::is_empty")]
-    tg: TgClaim<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tg: Option<TgClaim<'a>>,
 }
 
 #[derive(Serialize)]
@@ -74,9 +81,19 @@ struct TgClaim<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     publish: Option<&'a Patterns>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    presence: Option<&'a Patterns>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<&'a Patterns>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     routes: Option<&'a Patterns>,
     #[serde(skip_serializing_if = "Labels::is_empty")]
     labels: &'a Labels,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connections: Option<NonZeroU32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_subscriptions: Option<NonZeroU32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<&'a RateClass>,
 }
 
 // === impl Signer ===
@@ -117,12 +134,7 @@ impl Signer {
             jti: &URL_SAFE_NO_PAD.encode(id),
             iss: token.issuer.as_deref(),
             aud: token.audience.as_deref(),
-            tg: TgClaim {
-                subscribe: token.subscribe.as_ref(),
-                publish: token.publish.as_ref(),
-                routes: token.routes.as_ref(),
-                labels: &token.labels,
-            },
+            tg: TgClaim::of(token),
         };
         let text = self.sign(format!("{}{}", self.prefix, encode(&claims)));
         (text, SystemTime::UNIX_EPOCH + Duration::from_secs(expiry))
@@ -160,8 +172,11 @@ impl NewToken {
             lifetime,
             subscribe: None,
             publish: None,
+            presence: None,
+            history: None,
             routes: None,
             labels: Labels::default(),
+            limits: TokenLimits::default(),
             issuer: None,
             audience: None,
         }
@@ -170,11 +185,33 @@ impl NewToken {
 
 // === impl TgClaim ===
 
-impl TgClaim<'_> {
-    fn is_empty(&self) -> bool {
-        self.subscribe.is_none()
-            && self.publish.is_none()
-            && self.routes.is_none()
-            && self.labels.is_empty()
+impl<'a> TgClaim<'a> {
+    /// Absent where the token says nothing that would be in it.
+    fn of(token: &'a NewToken) -> Option<Self> {
+        let NewToken {
+            subscribe,
+            publish,
+            presence,
+            history,
+            routes,
+            labels,
+            limits,
+            ..
+        } = token;
+        let lists = [subscribe, publish, presence, history, routes];
+        let silent = lists.iter().all(|list| list.is_none())
+            && labels.is_empty()
+            && *limits == TokenLimits::default();
+        (!silent).then(|| Self {
+            subscribe: subscribe.as_ref(),
+            publish: publish.as_ref(),
+            presence: presence.as_ref(),
+            history: history.as_ref(),
+            routes: routes.as_ref(),
+            labels,
+            max_connections: limits.max_connections(),
+            max_subscriptions: limits.max_subscriptions(),
+            rate: limits.rate(),
+        })
     }
 }

@@ -1,32 +1,43 @@
 //! From the text of a token to an identity, or to the reason why not.
 //!
 //! The order of the checks is the rule: nothing of a token is believed before
-//! its signature is.
+//! its signature is. That it names an issuer decides whose keys are tried, and those
+//! alone: no issuer's key signs for another one.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
+use arc_swap::ArcSwap;
+use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use wire::UserId;
 
 use crate::{
-    Algorithm, Identity, KeySet, LabelError, Labels, PatternError, Patterns, Permissions,
+    Algorithm, Ceilings, Identity, KeySet, LabelError, PatternError, RateClassError,
     claims::{Claims, Header, Object},
-    identity::Grants,
 };
 
 /// Longest token id, in bytes: it goes into logs and the list of revoked ones.
-const MAX_TOKEN_ID_BYTES: usize = 255;
+pub const MAX_TOKEN_ID_BYTES: usize = 255;
 
-/// Verifies tokens. Shared by all threads; holds no state but its keys.
+/// Verifies tokens of one issuer or several. Shared by all threads; holds no state
+/// but keys, and has no locks.
 #[derive(Debug)]
 pub struct Verifier {
-    keys: KeySet,
-    config: VerifierConfig,
+    /// The first one is there from the beginning.
+    issuers: Vec<Issuer>,
 }
 
-/// What a verifier asks of tokens beside a signature.
+/// One of a verifier's issuers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IssuerId(usize);
+
+/// What is asked of the tokens of an issuer beside a signature, and what they may
+/// give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifierConfig {
     /// The `iss` that tokens must have; absent: any or none.
@@ -40,6 +51,27 @@ pub struct VerifierConfig {
     pub max_token_bytes: usize,
     /// Whether tokens without `exp` are taken. Default: no.
     pub allow_no_expiry: bool,
+    /// How long a token counts at most, whatever its `exp` says: as long as
+    /// revocations are kept, or one would come back to life. One without `iat` must
+    /// not have so much left. Default: 30 days.
+    pub max_age: Duration,
+    /// What its tokens may grant at most.
+    pub ceilings: Arc<Ceilings>,
+}
+
+#[derive(Debug)]
+struct Issuer {
+    keys: ArcSwap<KeySet>,
+    config: VerifierConfig,
+}
+
+/// A token, taken apart.
+struct Parts<'a> {
+    header: &'a str,
+    payload: &'a str,
+    /// What is signed: header and payload.
+    message: &'a str,
+    signature: &'a str,
 }
 
 /// Why a token is refused. Holds nothing of the token, so it can be logged.
@@ -78,7 +110,10 @@ pub enum TokenError {
     /// `exp` has passed.
     #[error("token has expired")]
     Expired,
-    /// `nbf` is to come.
+    /// It has no `iat`, and more time left than any token may have.
+    #[error("token without a time of issue lives for too long")]
+    Lifetime,
+    /// `nbf` or `iat` is to come.
     #[error("token is not valid yet")]
     NotYetValid,
     /// `iss` is not the one we ask for.
@@ -93,6 +128,9 @@ pub enum TokenError {
     /// `tg.labels` are none.
     #[error("token has malformed labels")]
     Labels(#[source] LabelError),
+    /// `tg.rate` is none.
+    #[error("token has a malformed rate class")]
+    Rate(#[source] RateClassError),
 }
 
 // === impl VerifierConfig ===
@@ -107,8 +145,17 @@ impl Default for VerifierConfig {
             // What common proxies allow for a whole header.
             max_token_bytes: 8192,
             allow_no_expiry: false,
+            max_age: Duration::from_secs(30 * 24 * 60 * 60),
+            ceilings: Arc::default(),
         }
     }
+}
+
+// === impl IssuerId ===
+
+impl IssuerId {
+    /// The one that a verifier is made with.
+    pub const FIRST: Self = Self(0);
 }
 
 // === impl Verifier ===
@@ -116,16 +163,66 @@ impl Default for VerifierConfig {
 impl Verifier {
     /// Makes a verifier of these keys. Without any it refuses every token.
     pub fn new(keys: KeySet, config: VerifierConfig) -> Self {
-        Self { keys, config }
+        Self {
+            issuers: vec![Issuer::new(keys, config)],
+        }
     }
 
-    /// Verifies `token` as of `now`. Costs one signature check; an Ed25519 one
-    /// takes tens of microseconds, so it should not run on a shard.
+    /// Takes tokens of one more issuer, whose name must be there. If another one has
+    /// the same, this one counts.
+    pub fn add_issuer(&mut self, keys: KeySet, config: VerifierConfig) -> IssuerId {
+        self.issuers.push(Issuer::new(keys, config));
+        IssuerId(self.issuers.len() - 1)
+    }
+
+    /// Takes these keys of an issuer instead of those before. Whoever verifies at the
+    /// same time uses the ones or the others, and waits for nothing.
+    pub fn replace_keys(&self, issuer: IssuerId, keys: KeySet) {
+        self.issuers[issuer.0].keys.store(Arc::new(keys));
+    }
+
+    /// The issuer whose key is missing, and the id of the key: what there is to look
+    /// for after [`TokenError::UnknownKey`]. Empty: the token names none.
+    pub fn unknown_key(&self, token: &str) -> Option<(IssuerId, String)> {
+        let parts = self.split(token).ok()?;
+        let header: Header = decode(parts.header, TokenError::Malformed).ok()?;
+        let algorithm = Algorithm::from_name(&header.alg)?;
+        let claims: Claims = decode(parts.payload, TokenError::Claims).ok()?;
+        let index = self.find(claims.iss.as_deref())?;
+        let keys = self.issuers[index].keys.load();
+        match keys.candidates(header.kid.as_deref(), algorithm) {
+            Err(TokenError::UnknownKey) => {}
+            _ => return None,
+        }
+        Some((IssuerId(index), header.kid.unwrap_or_default()))
+    }
+
+    /// Verifies `token` as of `now`. Costs one signature check, which takes tens of
+    /// microseconds, so it should not run on a shard.
     ///
     /// # Errors
     /// Says what is wrong with the token; nothing else can fail.
     pub fn verify(&self, token: &str, now: SystemTime) -> Result<Identity, TokenError> {
-        if token.len() > self.config.max_token_bytes {
+        let parts = self.split(token)?;
+        let header: Header = decode(parts.header, TokenError::Malformed)?;
+        if header.crit.is_some() {
+            return Err(TokenError::CriticalHeader);
+        }
+        let algorithm = Algorithm::from_name(&header.alg).ok_or(TokenError::Algorithm)?;
+        let claims: Result<Claims, _> = decode(parts.payload, TokenError::Claims);
+        // Not believed yet: it only says whose keys are to be tried.
+        let name = claims
+            .as_ref()
+            .ok()
+            .and_then(|claims| claims.iss.as_deref());
+        let issuer = self.find(name).ok_or(TokenError::Issuer)?;
+        let issuer = &self.issuers[issuer];
+        issuer.check_signature(&header, algorithm, &parts)?;
+        issuer.identify(claims?, now)
+    }
+
+    fn split<'a>(&self, token: &'a str) -> Result<Parts<'a>, TokenError> {
+        if token.len() > self.issuers[0].config.max_token_bytes {
             return Err(TokenError::TooLong);
         }
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
@@ -133,34 +230,50 @@ impl Verifier {
         if payload.contains('.') {
             return Err(TokenError::Malformed);
         }
-        self.check_signature(header, message, signature)?;
-        self.identify(decode(payload, TokenError::Claims)?, now)
+        Ok(Parts {
+            header,
+            payload,
+            message,
+            signature,
+        })
+    }
+
+    /// The issuer of this name or, if there is none, the one that asks for no name.
+    fn find(&self, name: Option<&str>) -> Option<usize> {
+        let named = |issuer: &Issuer| name.is_some() && issuer.config.issuer.as_deref() == name;
+        let any =
+            |issuer: &Issuer| issuer.config.issuer.is_none() && !issuer.keys.load().is_empty();
+        // The last one: a trusted issuer may be ourselves, whose keys are elsewhere.
+        let found = self.issuers.iter().rposition(named);
+        found.or_else(|| self.issuers.iter().position(any))
+    }
+}
+
+// === impl Issuer ===
+
+impl Issuer {
+    fn new(keys: KeySet, config: VerifierConfig) -> Self {
+        Self {
+            keys: ArcSwap::from_pointee(keys),
+            config,
+        }
     }
 
     fn check_signature(
         &self,
-        header: &str,
-        message: &str,
-        signature: &str,
+        header: &Header,
+        algorithm: Algorithm,
+        parts: &Parts<'_>,
     ) -> Result<(), TokenError> {
-        let header: Header = decode(header, TokenError::Malformed)?;
-        if header.crit.is_some() {
-            return Err(TokenError::CriticalHeader);
+        let keys = self.keys.load();
+        let mut candidates = keys.candidates(header.kid.as_deref(), algorithm)?;
+        let signature = URL_SAFE_NO_PAD.decode(parts.signature);
+        let signature = signature.map_err(|_| TokenError::Malformed)?;
+        let message = parts.message.as_bytes();
+        match candidates.any(|key| key.has_signed(message, &signature)) {
+            true => Ok(()),
+            false => Err(TokenError::Signature),
         }
-        let algorithm = Algorithm::from_name(&header.alg).ok_or(TokenError::Algorithm)?;
-        for candidate in self.keys.candidates(header.kid.as_deref(), algorithm)? {
-            let outcome = jsonwebtoken::crypto::verify(
-                signature,
-                message.as_bytes(),
-                &candidate.key,
-                algorithm.library(),
-            );
-            // The only failure left is a signature that is no base64url.
-            if outcome.map_err(|_| TokenError::Malformed)? {
-                return Ok(());
-            }
-        }
-        Err(TokenError::Signature)
     }
 
     fn identify(&self, claims: Claims, now: SystemTime) -> Result<Identity, TokenError> {
@@ -175,15 +288,12 @@ impl Verifier {
         if !claims.jti.as_deref().is_none_or(in_range) {
             return Err(TokenError::TokenId);
         }
-        let Object(claim) = claims.tg.unwrap_or_default();
-        let labels = Labels::new(claim.labels.unwrap_or_default()).map_err(TokenError::Labels)?;
-        let lists = [claim.subscribe, claim.publish, claim.routes];
+        let Object(statement) = claims.tg.unwrap_or_default();
         Ok(Identity {
-            user,
             expires_at,
+            issued_at: claims.iat.map(|date| date.0),
             token_id: claims.jti,
-            permissions: permissions(lists).map_err(TokenError::Permissions)?,
-            labels,
+            ..statement.of(user, &self.config.ceilings)?
         })
     }
 
@@ -199,16 +309,39 @@ impl Verifier {
         }) {
             return Err(TokenError::NotYetValid);
         }
-        // Too far for the clock to say is as good as never.
-        let expires_at = claims.exp.and_then(|expiry| expiry.0.checked_add(leeway));
         if claims.exp.is_none() && !self.config.allow_no_expiry {
             return Err(TokenError::NoExpiry);
         }
+        let ends = [claims.exp.map(|expiry| expiry.0), self.oldest(claims, now)?];
+        // Too far for the clock to say is as good as never.
+        let expires_at = ends.into_iter().flatten().min();
+        let expires_at = expires_at.and_then(|end| end.checked_add(leeway));
         if expires_at.is_some_and(|expires_at| now >= expires_at) {
             Err(TokenError::Expired)
         } else {
             Ok(expires_at)
         }
+    }
+
+    /// When the token has grown as old as any may; one without `iat` must not have
+    /// so much left.
+    fn oldest(&self, claims: &Claims, now: SystemTime) -> Result<Option<SystemTime>, TokenError> {
+        let max_age = self.config.max_age;
+        let Some(issued) = claims.iat else {
+            let lives_on = |expiry: SystemTime| {
+                now.checked_add(max_age)
+                    .is_some_and(|latest| expiry > latest)
+            };
+            return match claims.exp.is_some_and(|expiry| lives_on(expiry.0)) {
+                true => Err(TokenError::Lifetime),
+                false => Ok(None),
+            };
+        };
+        // It would outlive revocations, which name a time.
+        if now.checked_add(self.config.leeway) < Some(issued.0) {
+            return Err(TokenError::NotYetValid);
+        }
+        Ok(issued.0.checked_add(max_age))
     }
 
     fn check_parties(&self, claims: &Claims) -> Result<(), TokenError> {
@@ -228,14 +361,18 @@ impl Verifier {
     }
 }
 
-fn permissions(lists: [Option<Vec<String>>; 3]) -> Result<Permissions, PatternError> {
-    let parse = |texts: Option<Vec<String>>| texts.as_deref().map(Patterns::parse).transpose();
-    let [subscribe, publish, routes] = lists;
-    Ok(Permissions::new(Grants {
-        subscribe: parse(subscribe)?,
-        publish: parse(publish)?,
-        routes: parse(routes)?,
-    }))
+/// Whether this is no JWT: not three parts of base64url. Such a token can mean
+/// something to whoever has made it, and nothing to a [`Verifier`].
+pub fn is_opaque(token: &str) -> bool {
+    let is_part = |part: &str| !part.is_empty() && URL_SAFE_NO_PAD.decode(part).is_ok();
+    let parts = token.split('.');
+    parts.clone().count() != 3 || !parts.into_iter().all(is_part)
+}
+
+/// SHA-256 of a token: names it where the token itself must not be kept.
+pub fn token_digest(token: &str) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, token.as_bytes());
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 fn decode<T: DeserializeOwned>(part: &str, error: TokenError) -> Result<T, TokenError> {
@@ -262,11 +399,13 @@ impl TokenError {
             Self::TokenId => "token_id",
             Self::NoExpiry => "no_expiry",
             Self::Expired => "expired",
+            Self::Lifetime => "lifetime",
             Self::NotYetValid => "not_yet_valid",
             Self::Issuer => "issuer",
             Self::Audience => "audience",
             Self::Permissions(_) => "permissions",
             Self::Labels(_) => "labels",
+            Self::Rate(_) => "rate",
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     error::Error,
     queue::Limits,
     socket::{Dial, Transport},
+    tls::Tls,
 };
 
 const DEFAULT_QUEUE: Limits = Limits {
@@ -35,6 +36,7 @@ pub struct Builder {
     connect_timeout: Duration,
     client_name: String,
     manual_acks: bool,
+    roots: Option<Vec<u8>>,
     dial: Option<Dial>,
 }
 
@@ -47,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) connect_timeout: Duration,
     pub(crate) client_name: String,
     pub(crate) manual_acks: bool,
+    /// For `wss`.
+    tls: Option<Tls>,
     /// `None`: by TCP.
     dial: Option<Dial>,
 }
@@ -74,6 +78,7 @@ impl Builder {
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             client_name: "tidegate-rust".into(),
             manual_acks: false,
+            roots: None,
             dial: None,
         }
     }
@@ -150,6 +155,15 @@ impl Builder {
         }
     }
 
+    /// Trusts gateways with certificates of these authorities (PEM), and no others;
+    /// for `wss://`. Otherwise those that the system trusts.
+    pub fn root_certificates(self, pem: impl Into<Vec<u8>>) -> Self {
+        Self {
+            roots: Some(pem.into()),
+            ..self
+        }
+    }
+
     /// Brings its own way to a gateway, asked before each connection: through a
     /// proxy, with TLS, or to a scripted gateway in memory. The URL then only says
     /// what stands in the upgrade request.
@@ -173,7 +187,7 @@ impl Builder {
     /// client reconnects by itself. Needs a tokio runtime.
     ///
     /// # Errors
-    /// [`Error::InvalidUrl`], [`Error::TlsUnavailable`], or [`Error::Connect`] if
+    /// [`Error::InvalidUrl`], [`Error::Tls`], or [`Error::Connect`] if
     /// the first try fails: that one is not repeated, because the usual reason is a
     /// wrong address or token. Where the gateway lets in others first, that is no
     /// failure: it waits.
@@ -190,11 +204,11 @@ impl Builder {
         let (Some(scheme), Some(_)) = (uri.scheme_str(), uri.authority()) else {
             return Err(Error::InvalidUrl { url });
         };
-        match (&self.dial, scheme) {
-            (Some(_), "ws" | "wss") | (None, "ws") => {}
-            (None, "wss") => return Err(Error::TlsUnavailable),
+        let tls = match (&self.dial, scheme) {
+            (Some(_), "ws" | "wss") | (None, "ws") => None,
+            (None, "wss") => Some(Tls::new(self.roots.as_deref())?),
             _ => return Err(Error::InvalidUrl { url }),
-        }
+        };
         Ok(Config {
             uri,
             token: self.token,
@@ -203,6 +217,7 @@ impl Builder {
             connect_timeout: self.connect_timeout,
             client_name: self.client_name,
             manual_acks: self.manual_acks,
+            tls,
             dial: self.dial,
         })
     }
@@ -218,11 +233,14 @@ impl fmt::Debug for Builder {
     }
 }
 
-async fn dial_tcp(address: String) -> io::Result<Box<dyn Transport>> {
-    let stream = TcpStream::connect(address).await?;
+async fn dial(host: String, port: u16, tls: Option<Tls>) -> io::Result<Box<dyn Transport>> {
+    let stream = TcpStream::connect(format!("{host}:{port}")).await?;
     // Batches are whole when they are written: waiting for more only delays.
     stream.set_nodelay(true)?;
-    Ok(Box::new(stream))
+    match tls {
+        None => Ok(Box::new(stream)),
+        Some(tls) => Ok(Box::new(tls.connect(&host, stream).await?)),
+    }
 }
 
 // === impl Config ===
@@ -233,9 +251,10 @@ impl Config {
         match &self.dial {
             Some(dial) => dial(),
             None => {
-                let host = uri.host().unwrap_or_default();
-                let port = uri.port_u16().unwrap_or(80);
-                Box::pin(dial_tcp(format!("{host}:{port}")))
+                let host = uri.host().unwrap_or_default().to_owned();
+                let usual = if self.tls.is_some() { 443 } else { 80 };
+                let port = uri.port_u16().unwrap_or(usual);
+                Box::pin(dial(host, port, self.tls.clone()))
             }
         }
     }
@@ -244,7 +263,9 @@ impl Config {
     /// can be dialled. Who brings a dial of his own knows best.
     pub(crate) fn destination(&self, hint: &str) -> Uri {
         let hinted = hint.parse::<Uri>().ok();
-        let hinted = hinted.filter(|uri| uri.scheme_str() == Some("ws") && uri.host().is_some());
+        // Nobody is led from an address with TLS to one without.
+        let scheme = self.uri.scheme_str();
+        let hinted = hinted.filter(|uri| uri.scheme_str() == scheme && uri.host().is_some());
         match (hinted, &self.dial) {
             (Some(uri), None) => uri,
             _ => self.uri.clone(),

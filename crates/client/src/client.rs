@@ -17,13 +17,16 @@ use wire::client as proto;
 
 use crate::{
     builder::{Builder, Config},
-    connection::{Connection, Signals, Told},
+    connection::{Connection, Signals as Wakes, Told},
     direct::{self, Direct, DirectMessages},
     error::Error,
     history::History,
     in_flight::{Operation, Reply, Setting, Subscribing},
     notices::{self, Notice, Notices},
+    presence::Tracked,
     queue::Queue,
+    renewal,
+    signals::{self, Ears, Signal, Signals},
     state::{Ending, State},
     subscription::Subscription,
 };
@@ -79,6 +82,9 @@ pub struct SubscribeOptions {
     /// [`Publication::is_snapshot`](crate::Publication::is_snapshot); and again
     /// where what was missed can't be recovered.
     pub latest: bool,
+    /// Be told who is in the channel:
+    /// [`Subscription::presence`](crate::Subscription::presence).
+    pub presence: bool,
 }
 
 /// How to call a route.
@@ -100,11 +106,13 @@ pub struct RequestOptions {
 #[derive(Debug)]
 struct Handle {
     operations: mpsc::Sender<Operation>,
-    signals: Arc<Signals>,
+    signals: Arc<Wakes>,
     state: watch::Receiver<State>,
     direct: Arc<direct::Queue>,
     /// Never read, and so never a cause of waiting: readers are made from it.
     notices: broadcast::Receiver<Notice>,
+    /// Likewise.
+    heard: broadcast::Receiver<Signal>,
     publication_ids: PublicationIds,
     config: Arc<Config>,
 }
@@ -118,7 +126,7 @@ struct PublicationIds {
 
 /// Tells the connection's task that a caller has gone.
 struct Caller<'a> {
-    signals: &'a Signals,
+    signals: &'a Wakes,
     waits: bool,
 }
 
@@ -135,9 +143,10 @@ impl Client {
         let config = Arc::new(config);
         let (operations, receiver) = mpsc::channel(WAITING_OPERATIONS);
         let (state_sender, state) = watch::channel(State::Connecting);
-        let signals = Arc::new(Signals::default());
+        let signals = Arc::new(Wakes::default());
         let direct = Arc::new(Queue::new(config.queue));
         let (notices_sender, notices) = broadcast::channel(notices::MOST);
+        let (heard_sender, heard) = broadcast::channel(signals::MOST);
         let connection = Connection::new(
             config.clone(),
             receiver,
@@ -146,7 +155,7 @@ impl Client {
                 state: state_sender,
                 notices: notices_sender,
             },
-            direct.clone(),
+            (direct.clone(), Ears::new(heard_sender)),
         );
         #[expect(
             clippy::disallowed_methods,
@@ -160,6 +169,7 @@ impl Client {
                 state,
                 direct,
                 notices,
+                heard,
                 publication_ids: PublicationIds::new(),
                 config,
             }),
@@ -194,12 +204,15 @@ impl Client {
         let channel: Arc<str> = channel.into();
         let queue = Arc::new(Queue::new(self.handle.config.queue));
         // Made first: if this future is dropped, so is it, and that unsubscribes.
-        let subscription = Subscription::new(channel.clone(), queue.clone(), self.clone());
+        let presence = Arc::new(Tracked::new());
+        let ends = (queue.clone(), presence.clone());
+        let subscription = Subscription::new(channel.clone(), ends, self.clone());
         let subscribe = |reply| {
             Operation::Subscribe(Subscribing {
                 channel,
                 options: options.into(),
                 queue,
+                presence,
                 reply: Some(reply),
             })
         };
@@ -305,6 +318,18 @@ impl Client {
         }
     }
 
+    /// Has the gateway take a newer token, e.g. because the user may do more or less
+    /// than before; from [`Builder::token_source`](crate::Builder::token_source).
+    /// Before a token expires that happens by itself.
+    ///
+    /// # Errors
+    /// The gateway's refusal, [`Error::ConnectionLost`] (the next connection asks for
+    /// a token in any case), or [`Error::Closed`].
+    pub async fn refresh(&self) -> Result<(), Error> {
+        let token = renewal::token(&self.handle.config).await?;
+        self.perform(|reply| Operation::Refresh(token, reply)).await
+    }
+
     /// Reads a channel's log, whether it is subscribed or not.
     pub fn history(&self, channel: &str) -> History {
         History::new(self.clone(), channel)
@@ -323,6 +348,11 @@ impl Client {
     /// What the gateway has to say from now on, beside [`State`].
     pub fn notices(&self) -> Notices {
         Notices::new(self.handle.notices.resubscribe())
+    }
+
+    /// What other members of channels send to this client from now on.
+    pub fn signals(&self) -> Signals {
+        Signals::new(self.handle.heard.resubscribe())
     }
 
     /// Confirms direct messages up to and including the one with this
@@ -412,11 +442,13 @@ impl From<SubscribeOptions> for Option<proto::SubscribeOptions> {
             max_per_second,
             conflate,
             latest,
+            presence,
         } = options;
         let wanted = proto::SubscribeOptions {
             max_per_second,
             latest,
             conflate,
+            presence,
         };
         (wanted != proto::SubscribeOptions::default()).then_some(wanted)
     }

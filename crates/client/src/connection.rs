@@ -28,6 +28,8 @@ use crate::{
     link::{Link, LinkEvent, Open, until},
     moving::{self, Plan, Second},
     notices::Notice,
+    renewal::Renewal,
+    signals::Ears,
     socket::Incoming,
     state::{Ending, State},
 };
@@ -62,6 +64,7 @@ pub(crate) struct Connection {
     pub(super) exchange: Exchange,
     pub(super) session: Session,
     backoff: Backoff,
+    renewal: Renewal,
     pub(super) link: Link,
     /// How the main connection is to be left.
     pub(super) plan: Option<Plan>,
@@ -74,6 +77,7 @@ pub(crate) struct Connection {
 enum Event {
     Operation(Option<Operation>),
     Signal,
+    Renewal(Operation),
     Main(LinkEvent),
     Second(moving::Event),
     Forget,
@@ -109,9 +113,9 @@ impl Connection {
         operations: mpsc::Receiver<Operation>,
         signals: Arc<Signals>,
         told: Told,
-        direct: Arc<direct::Queue>,
+        (direct, ears): (Arc<direct::Queue>, Ears),
     ) -> Self {
-        let exchange = Exchange::new(config.subprotocol, direct);
+        let exchange = Exchange::new(config.subprotocol, direct, ears);
         let session = Session::default();
         let link = Link::opening(&config, &session, Behind::default());
         Self {
@@ -122,6 +126,7 @@ impl Connection {
             exchange,
             session,
             backoff: Backoff::default(),
+            renewal: Renewal::default(),
             link,
             plan: None,
             second: None,
@@ -151,6 +156,7 @@ impl Connection {
         select! {
             operation = self.operations.recv(), if has_room => Event::Operation(operation),
             () = self.signals.wake.notified() => Event::Signal,
+            renewal = self.renewal.next(&self.config) => Event::Renewal(renewal),
             event = self.link.next() => Event::Main(event),
             event = moving::next(&mut self.second) => Event::Second(event),
             () = until(self.forget_at) => Event::Forget,
@@ -168,6 +174,7 @@ impl Connection {
                 self.exchange.confirm(confirmed);
                 self.exchange.sweep();
             }
+            Event::Renewal(operation) => self.exchange.submit(operation),
             Event::Main(event) => return self.apply_to_main(event),
             Event::Second(event) => self.apply_to_second(event),
             Event::Forget => {
@@ -253,6 +260,9 @@ impl Connection {
                 _ => open.is_degraded,
             };
         }
+        if side == Side::Main {
+            self.renewal.hear(&notice.kind, &self.config);
+        }
         self.tell_state();
         // Nobody may be listening.
         drop(self.told.notices.send(notice));
@@ -284,6 +294,7 @@ impl Connection {
             return None;
         }
         self.exchange.disconnected();
+        self.renewal.stop();
         let retry_in = self.backoff.after(&ending, self.link.lived());
         self.link = Link::Waiting(Instant::now() + retry_in);
         self.told.state.send_replace(State::Disconnected {

@@ -9,16 +9,18 @@ use crate::state::Ending;
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The URL is not `ws://host[:port]/path`.
+    /// The URL is not `ws://host[:port]/path` or `wss://…`.
     #[error("not the URL of a gateway: {url}")]
     InvalidUrl {
         /// As it was given.
         url: String,
     },
-    /// The URL asks for TLS, which this version does not bring along. Use
-    /// `ws://`, or hand in a TLS stream with `Builder::dial`.
-    #[error("wss:// is not built in: use ws://, or bring a TLS stream with Builder::dial")]
-    TlsUnavailable,
+    /// There is no way to trust a gateway.
+    #[error("TLS can't be set up: {reason}")]
+    Tls {
+        /// Why.
+        reason: String,
+    },
     /// The first connection could not be made.
     #[error("cannot connect: {0}")]
     Connect(Ending),
@@ -62,7 +64,7 @@ impl Error {
     /// an idempotency key or a publication id.
     pub fn retryable(&self) -> bool {
         match self {
-            Self::InvalidUrl { .. } | Self::TlsUnavailable | Self::Closed(_) => false,
+            Self::InvalidUrl { .. } | Self::Tls { .. } | Self::Closed(_) => false,
             Self::Connect(ending) => ending.may_reconnect(),
             Self::Failed { retryable, .. } => *retryable,
             Self::ConnectionLost => true,
@@ -78,6 +80,11 @@ impl Error {
                 ..
             }
         )
+    }
+
+    pub(crate) fn no_token(why: &str) -> Self {
+        let detail = format!("the application has none: {why}");
+        wire::failure(ErrorCode::InvalidToken, &detail).into()
     }
 
     pub(crate) fn of_code(code: ErrorCode) -> Self {

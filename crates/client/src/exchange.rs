@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use wire::{
     Subprotocol,
     client::{
-        Cancel, ErrorCode, Limits, Subscribed, Unsubscribed, Welcome, client_event,
+        self as proto, Cancel, ErrorCode, Limits, Subscribed, Unsubscribed, Welcome, client_event,
         response::Outcome, server_event::Event,
     },
 };
@@ -25,6 +25,7 @@ use crate::{
     greeting::Behind,
     in_flight::{Operation, Pending, Subscribing, answer_will},
     line::Line,
+    signals::Ears,
     subscriptions::{Agreed, Subscriptions},
     will::Will,
 };
@@ -48,6 +49,7 @@ pub(crate) struct Exchange {
     waiting: VecDeque<Operation>,
     subscriptions: Subscriptions,
     mailbox: Mailbox,
+    ears: Ears,
     will: Will,
     /// Where the client stands with its move to another gateway.
     moving: moving::Stage,
@@ -60,13 +62,14 @@ pub(crate) struct Exchange {
 // === impl Exchange ===
 
 impl Exchange {
-    pub(crate) fn new(subprotocol: Subprotocol, direct: Arc<direct::Queue>) -> Self {
+    pub(crate) fn new(subprotocol: Subprotocol, direct: Arc<direct::Queue>, ears: Ears) -> Self {
         Self {
             line: Line::new(0, subprotocol),
             second: None,
             waiting: VecDeque::new(),
             subscriptions: Subscriptions::default(),
             mailbox: Mailbox::new(direct),
+            ears,
             will: Will::default(),
             moving: moving::Stage::Settled,
             last_line: 0,
@@ -215,17 +218,10 @@ impl Exchange {
             return;
         };
         match event {
-            Event::Publication(publication) => {
-                if let Some(channel) = line.aliases.get(&publication.alias) {
-                    self.subscriptions
-                        .publication(line.id, channel, publication);
-                }
-            }
-            Event::Gap(gap) => {
-                if let Some(channel) = line.aliases.get(&gap.alias) {
-                    self.subscriptions.gap(line.id, channel, gap);
-                }
-            }
+            Event::Publication(_)
+            | Event::Gap(_)
+            | Event::PresenceChange(_)
+            | Event::Signalled(_) => self.hear(side, event, has_two, now),
             Event::Direct(direct) => self.mailbox.deliver(line.id, direct, has_two, now),
             Event::Response(response) => {
                 let result = match response.outcome {
@@ -240,10 +236,20 @@ impl Exchange {
             }
             Event::Accepted(accepted) => {
                 let pending = line.in_flight.end(accepted.id);
-                self.accepted(pending, accepted.offset);
+                self.accepted(pending, accepted);
+            }
+            Event::Refreshed(refreshed) => {
+                if let Some(Pending::Refresh(reply)) = line.in_flight.end(refreshed.id) {
+                    drop(reply.send(Ok(())));
+                }
             }
             Event::HistoryResult(result) => {
                 if let Some(Pending::History(_, reply)) = line.in_flight.end(result.id) {
+                    drop(reply.send(Ok(result)));
+                }
+            }
+            Event::PresenceResult(result) => {
+                if let Some(Pending::Presence(_, reply)) = line.in_flight.end(result.id) {
                     drop(reply.send(Ok(result)));
                 }
             }
@@ -267,8 +273,44 @@ impl Exchange {
         }
     }
 
-    fn accepted(&mut self, pending: Option<Pending>, offset: u64) {
+    /// Takes what is about a channel.
+    fn hear(&mut self, side: Side, event: Event, has_two: bool, now: Instant) {
+        let Some(line) = on(&mut self.line, &mut self.second, side) else {
+            return;
+        };
+        let channel = |alias| line.aliases.get(&alias);
+        match event {
+            Event::Publication(publication) => {
+                if let Some(channel) = channel(publication.alias) {
+                    self.subscriptions
+                        .publication(line.id, channel, publication);
+                }
+            }
+            Event::Gap(gap) => {
+                if let Some(channel) = channel(gap.alias) {
+                    self.subscriptions.gap(line.id, channel, gap);
+                }
+            }
+            Event::PresenceChange(change) => {
+                if let Some(channel) = channel(change.alias) {
+                    self.subscriptions.presence(line.id, channel, change);
+                }
+            }
+            Event::Signalled(signalled) => {
+                if let Some(channel) = channel(signalled.alias).cloned() {
+                    self.ears.hear(line.id, channel, signalled, has_two, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn accepted(&mut self, pending: Option<Pending>, accepted: proto::Accepted) {
+        let proto::Accepted {
+            offset, reached, ..
+        } = accepted;
         match pending {
+            Some(Pending::Signal(reply)) => drop(reply.send(Ok(reached))),
             Some(Pending::Publish(_, reply)) => drop(reply.send(Ok(Accepted { offset }))),
             Some(Pending::Will(order, reply)) => {
                 self.will.settled(order);

@@ -4,9 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use wire::client::{ArmWill, History, HistoryResult, Publish, Request, SubscribeOptions};
+use wire::client::{
+    ArmWill, History, HistoryResult, Presence, PresenceResult, Publish, Request, Signal,
+    SubscribeOptions,
+};
 
-use crate::{client::Accepted, error::Error, subscription::Queue};
+use crate::{client::Accepted, error::Error, presence::Tracked, subscription::Queue};
 
 /// How an operation's result gets to its caller, who may have gone.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
@@ -23,8 +26,12 @@ pub(crate) enum Operation {
     Publish(Publish, Reply<Accepted>),
     Request(Request, Reply<Bytes>),
     History(History, Reply<HistoryResult>),
+    Presence(Presence, Reply<PresenceResult>),
+    Signal(Signal, Reply<u32>),
     /// Without a caller: the client does it by itself.
     Will(WillOrder, Option<Reply<()>>),
+    /// A newer token.
+    Refresh(String, Reply<()>),
 }
 
 /// What to do about the session's will; doing it twice does no harm.
@@ -40,6 +47,7 @@ pub(crate) struct Subscribing {
     pub(crate) channel: Arc<str>,
     pub(crate) options: Option<SubscribeOptions>,
     pub(crate) queue: Arc<Queue>,
+    pub(crate) presence: Arc<Tracked>,
     /// `None`: it is made again, and the queue learns the result.
     pub(crate) reply: Option<Reply<()>>,
 }
@@ -62,7 +70,10 @@ pub(crate) enum Pending {
     Publish(Option<Box<Publish>>, Reply<Accepted>),
     Request(Option<Box<Request>>, Reply<Bytes>),
     History(History, Reply<HistoryResult>),
+    Presence(Presence, Reply<PresenceResult>),
+    Signal(Reply<u32>),
     Will(WillOrder, Option<Reply<()>>),
+    Refresh(Reply<()>),
     /// A request whose caller has gone; its Response is still to come.
     Cancelled,
 }
@@ -165,7 +176,10 @@ impl Operation {
             Self::Publish(_, reply) => reply.is_closed(),
             Self::Request(_, reply) => reply.is_closed(),
             Self::History(_, reply) => reply.is_closed(),
+            Self::Presence(_, reply) => reply.is_closed(),
+            Self::Signal(_, reply) => reply.is_closed(),
             Self::Will(_, reply) => reply.as_ref().is_some_and(Reply::is_closed),
+            Self::Refresh(_, reply) => reply.is_closed(),
             Self::Unsubscribe(_) | Self::Set(_) => false,
         }
     }
@@ -178,8 +192,11 @@ impl Operation {
             Self::Publish(_, reply) => drop(reply.send(Err(error))),
             Self::Request(_, reply) => drop(reply.send(Err(error))),
             Self::History(_, reply) => drop(reply.send(Err(error))),
+            Self::Presence(_, reply) => drop(reply.send(Err(error))),
+            Self::Signal(_, reply) => drop(reply.send(Err(error))),
             Self::Will(_, reply) => answer_will(reply, Err(error)),
             Self::Set(setting) => setting.end(Err(error)),
+            Self::Refresh(_, reply) => drop(reply.send(Err(error))),
             Self::Unsubscribe(_) => {}
         }
     }
@@ -219,6 +236,7 @@ impl Pending {
             Self::Request(Some(request), reply) => Some(Operation::Request(*request, reply)),
             // Reading twice does no harm.
             Self::History(read, reply) => Some(Operation::History(read, reply)),
+            Self::Presence(ask, reply) => Some(Operation::Presence(ask, reply)),
             Self::Will(order, reply) => Some(Operation::Will(order, reply)),
             Self::Set(setting) => Some(Operation::Set(setting)),
             other => {
@@ -234,8 +252,11 @@ impl Pending {
             Self::Publish(_, reply) => drop(reply.send(Err(error))),
             Self::Request(_, reply) => drop(reply.send(Err(error))),
             Self::History(_, reply) => drop(reply.send(Err(error))),
+            Self::Presence(_, reply) => drop(reply.send(Err(error))),
+            Self::Signal(reply) => drop(reply.send(Err(error))),
             Self::Will(_, reply) => answer_will(reply, Err(error)),
             Self::Set(setting) => setting.end(Err(error)),
+            Self::Refresh(reply) => drop(reply.send(Err(error))),
             Self::Unsubscribe | Self::Cancelled => {}
         }
     }

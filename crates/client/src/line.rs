@@ -9,8 +9,8 @@ use std::{
 use wire::{
     Subprotocol,
     client::{
-        ArmWill, ClientEvent, DisarmWill, History, Limits, Publish, Request, SetSubscription,
-        Subscribe, Unsubscribe,
+        ArmWill, ClientEvent, DisarmWill, History, Limits, Presence, Publish, Refresh, Request,
+        SetSubscription, Signal, Subscribe, Unsubscribe,
         client_event::{self, Event},
     },
 };
@@ -179,12 +179,24 @@ impl Line {
                 let event = Event::History(History { id, ..read.clone() });
                 (event, Pending::History(read, reply))
             }
+            Operation::Presence(ask, reply) => {
+                let event = Event::Presence(Presence { id, ..ask.clone() });
+                (event, Pending::Presence(ask, reply))
+            }
+            Operation::Signal(signal, reply) => {
+                let event = Event::Signal(Signal { id, ..signal });
+                (event, Pending::Signal(reply))
+            }
             Operation::Will(order, reply) => {
                 let event = match &order {
                     WillOrder::Arm(will) => Event::ArmWill(ArmWill { id, ..will.clone() }),
                     WillOrder::Disarm => Event::DisarmWill(DisarmWill { id }),
                 };
                 (event, Pending::Will(order, reply))
+            }
+            Operation::Refresh(token, reply) => {
+                let event = Event::Refresh(Refresh { id, token });
+                (event, Pending::Refresh(reply))
             }
         };
         if self.batch.push(client_event(event)).is_err() {

@@ -11,7 +11,7 @@ pub(crate) const MOST: usize = 64;
 /// Something worth knowing, e.g. that the token expires soon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Stable name, e.g. `token_expiring`, `degraded`, `recovered`.
+    /// Stable name, e.g. `token_expiring`, `token_revoked`, `degraded`, `recovered`.
     pub kind: String,
     /// For people.
     pub message: String,

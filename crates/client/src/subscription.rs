@@ -9,11 +9,13 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use tokio::sync::watch;
 use wire::client as proto;
 
 use crate::{
     client::{Client, SubscribeOptions},
     error::Error,
+    presence::{Presence, Tracked},
     queue,
 };
 
@@ -28,6 +30,7 @@ use crate::{
 pub struct Subscription {
     channel: Arc<str>,
     queue: Arc<Queue>,
+    presence: Arc<Tracked>,
     client: Client,
 }
 
@@ -127,12 +130,24 @@ pub(crate) type Queue = queue::Queue<SubscriptionEvent>;
 // === impl Subscription ===
 
 impl Subscription {
-    pub(crate) fn new(channel: Arc<str>, queue: Arc<Queue>, client: Client) -> Self {
+    pub(crate) fn new(
+        channel: Arc<str>,
+        (queue, presence): (Arc<Queue>, Arc<Tracked>),
+        client: Client,
+    ) -> Self {
         Self {
             channel,
             queue,
+            presence,
             client,
         }
+    }
+
+    /// Who is in the channel, now and from now on, with
+    /// [`SubscribeOptions::presence`]: nobody before the gateway has said it for the first
+    /// time, and while there is no connection whoever was there last.
+    pub fn presence(&self) -> watch::Receiver<Presence> {
+        self.presence.follow()
     }
 
     /// Name of the channel.

@@ -8,6 +8,7 @@ use crate::{
     error::Error,
     feed::Feed,
     in_flight::{Setting, Subscribing},
+    presence::Tracked,
     subscription::{Queue, SubscriptionEvent},
 };
 
@@ -32,6 +33,7 @@ struct Entry {
     /// They were changed since it was last subscribed.
     changed: bool,
     queue: Arc<Queue>,
+    presence: Arc<Tracked>,
     feed: Feed,
     /// The gateway has said yes once: from now on it is made again on every
     /// connection, and its queue learns of it.
@@ -50,6 +52,7 @@ impl Subscriptions {
             options: subscribing.options,
             changed: false,
             queue: subscribing.queue.clone(),
+            presence: subscribing.presence.clone(),
             feed: Feed::default(),
             established: false,
         };
@@ -169,6 +172,12 @@ impl Subscriptions {
         }
     }
 
+    pub(crate) fn presence(&self, line: u32, channel: &str, change: proto::PresenceChange) {
+        if let Some(entry) = self.entries.get(channel) {
+            entry.presence.change(line, change);
+        }
+    }
+
     pub(crate) fn gap(&mut self, line: u32, channel: &str, gap: proto::Gap) {
         if let Some(Entry { feed, queue, .. }) = self.entries.get_mut(channel) {
             feed.gap(line, gap, &mut |event| queue.push(event));
@@ -260,6 +269,7 @@ impl Entry {
             channel: channel.clone(),
             options: self.options,
             queue: self.queue.clone(),
+            presence: self.presence.clone(),
             reply: None,
         }
     }

@@ -1,4 +1,4 @@
-//! ChannelService: the logs of channels, read from the bus.
+//! ChannelService: the logs of channels, read from the bus, and who is there.
 
 use std::{
     sync::Arc,
@@ -6,12 +6,15 @@ use std::{
 };
 
 use bus::{Bus, BusError, BusExt, HistoryPage, HistoryRead, Message, ReadFrom, Subject};
-use tokio::time::timeout_at;
+use presence::MAX_NAMED;
+use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 use wire::{
     Offset,
     client::ErrorCode,
-    control::{HistoryRequest, HistoryResponse, LoggedPublication},
+    control::{
+        HistoryRequest, HistoryResponse, LoggedPublication, PresenceRequest, PresenceResponse,
+    },
 };
 
 use crate::{
@@ -34,6 +37,7 @@ pub(crate) struct Looking {
     bus: Arc<dyn Bus>,
     channels: Channels,
     history: Arc<Method>,
+    presence: Arc<Method>,
 }
 
 // === impl Looking ===
@@ -44,6 +48,7 @@ impl Looking {
             bus,
             channels,
             history: Method::new("ChannelService", "History"),
+            presence: Method::new("ChannelService", "Presence"),
         }
     }
 
@@ -72,6 +77,26 @@ impl Looking {
     }
 }
 
+impl Looking {
+    async fn look(&self, request: Request<PresenceRequest>) -> Result<PresenceResponse, Status> {
+        let until = deadline::of(request.metadata());
+        let request = request.into_inner();
+        let channel = self.channels.check(&request.channel)?;
+        self.channels.check_presence(&channel)?;
+        let limit = MAX_NAMED.min(request.limit as usize);
+        let left = until.saturating_duration_since(Instant::now());
+        let summary = presence::look(&*self.bus, &channel, limit, left).await;
+        let summary = summary.map_err(Refusal::from)?;
+        let members = summary.members.iter();
+        Ok(PresenceResponse {
+            sessions: summary.sessions,
+            users: summary.users,
+            members: members.map(|it| it.for_backends()).collect(),
+            sampled: summary.sampled,
+        })
+    }
+}
+
 #[tonic::async_trait]
 impl ChannelService for Looking {
     async fn history(
@@ -79,6 +104,13 @@ impl ChannelService for Looking {
         request: Request<HistoryRequest>,
     ) -> Result<Response<HistoryResponse>, Status> {
         self.history.observe(self.read(request)).await
+    }
+
+    async fn presence(
+        &self,
+        request: Request<PresenceRequest>,
+    ) -> Result<Response<PresenceResponse>, Status> {
+        self.presence.observe(self.look(request)).await
     }
 }
 

@@ -10,6 +10,8 @@ use crate::{config::ControlConfig, status::Refusal};
 #[derive(Clone)]
 pub(crate) struct Channels {
     namespaces: HashSet<Box<str>>,
+    /// Those with presence.
+    presence: HashSet<Box<str>>,
     max_bytes: usize,
 }
 
@@ -17,9 +19,10 @@ pub(crate) struct Channels {
 
 impl Channels {
     pub(crate) fn new(config: &ControlConfig) -> Self {
-        let namespaces = config.namespaces.iter();
+        let set = |names: &[String]| names.iter().map(|name| name.as_str().into()).collect();
         Self {
-            namespaces: namespaces.map(|name| name.as_str().into()).collect(),
+            namespaces: set(&config.namespaces),
+            presence: set(&config.presence),
             max_bytes: config.max_channel_bytes,
         }
     }
@@ -33,6 +36,14 @@ impl Channels {
         } else {
             let namespace = channel.namespace();
             Err(Refusal::new(ErrorCode::UnknownNamespace, namespace))
+        }
+    }
+
+    /// Whether it is known who is in the channel.
+    pub(crate) fn check_presence(&self, channel: &Channel) -> Result<(), Refusal> {
+        match channel.namespace() {
+            namespace if self.presence.contains(namespace) => Ok(()),
+            namespace => Err(Refusal::new(ErrorCode::NoPresence, namespace)),
         }
     }
 }

@@ -15,6 +15,7 @@ use wire::{
 };
 
 use crate::{
+    callers::Caller,
     channels::Channels,
     deadline, explain,
     gateways::{Gateways, all},
@@ -126,6 +127,7 @@ impl Connections {
         request: Request<DisconnectRequest>,
     ) -> Result<DisconnectResponse, Status> {
         use disconnect_request::Target;
+        let caller = Caller::of(&request);
         let until = deadline::of(request.metadata());
         let request = request.into_inner();
         let meant = match request.target {
@@ -135,6 +137,7 @@ impl Connections {
             Some(Target::Label(label)) => Meant::label(label)?,
             None => return Err(no_target()),
         };
+        meant.note(&caller);
         if request.reason.len() > MAX_REASON_BYTES {
             return Err(invalid("reason", "is longer than 100 bytes"));
         }
@@ -155,6 +158,7 @@ impl Connections {
 
     async fn begin(&self, request: Request<SubscribeRequest>) -> Result<SubscribeResponse, Status> {
         use subscribe_request::Target;
+        let caller = Caller::of(&request);
         let (metadata, _, request) = request.into_parts();
         let meant = match request.target {
             Some(Target::User(user)) => Meant::user(&user)?,
@@ -162,6 +166,7 @@ impl Connections {
             Some(Target::SessionId(id)) => Meant::session(&id)?,
             None => return Err(no_target()),
         };
+        meant.note(&caller);
         self.channels.check(&request.channel)?;
         let command = Command::Subscribe(gateway::Subscribe {
             target: Some(meant.target()),
@@ -184,6 +189,7 @@ impl Connections {
         request: Request<UnsubscribeRequest>,
     ) -> Result<UnsubscribeResponse, Status> {
         use unsubscribe_request::Target;
+        let caller = Caller::of(&request);
         let (metadata, _, request) = request.into_parts();
         let meant = match request.target {
             Some(Target::User(user)) => Meant::user(&user)?,
@@ -191,6 +197,7 @@ impl Connections {
             Some(Target::SessionId(id)) => Meant::session(&id)?,
             None => return Err(no_target()),
         };
+        meant.note(&caller);
         self.channels.check(&request.channel)?;
         let command = Command::Unsubscribe(gateway::Unsubscribe {
             target: Some(meant.target()),

@@ -10,6 +10,7 @@ use wire::{
 };
 
 use crate::{
+    callers::Caller,
     deadline,
     findings::findings,
     gateways::{Gateways, all},
@@ -32,6 +33,7 @@ pub(crate) async fn explain(
     request: Request<ExplainRequest>,
 ) -> Result<ExplainResponse, Status> {
     let until = deadline::of(request.metadata());
+    let caller = Caller::of(&request);
     let request = request.into_inner();
     let meant = match request.target {
         Some(Target::ConnectionId(id)) => Meant::connection(&id)?,
@@ -39,6 +41,7 @@ pub(crate) async fn explain(
         Some(Target::SessionId(id)) => Meant::session(&id)?,
         None => return Err(no_target()),
     };
+    meant.note(&caller);
     let record = request
         .record
         .map_or(Ok(Duration::ZERO), Duration::try_from);

@@ -16,6 +16,7 @@ use wire::{
 };
 
 use crate::{
+    callers::Caller,
     deadline,
     gateways::{Gateways, encode},
     generated::gateway_service_server::GatewayService,
@@ -59,6 +60,7 @@ impl Operating {
     ) -> Result<DrainGatewayResponse, Status> {
         let until = deadline::of(request.metadata());
         let gateway = gateway_id(&request.get_ref().gateway)?;
+        Caller::of(&request).acts_on("gateway", &gateway);
         let command = encode(Command::Drain(Drain {}));
         let asked = self.gateways.ask(&gateway, command, until, draining);
         let draining = asked.await.map_err(|error| error.status(&gateway))?;

@@ -9,6 +9,7 @@
 pub mod client;
 
 mod auth;
+mod callers;
 mod channel_service;
 mod channels;
 mod config;
@@ -27,14 +28,20 @@ mod metrics;
 mod publish;
 mod publish_batch;
 mod publish_stream;
+mod revoking;
 mod send;
 mod server;
 mod socket;
 mod status;
+mod tls;
 mod trace;
 mod watch;
 mod will_service;
 
-pub use config::ControlConfig;
+pub use callers::{
+    CallScope, CallScopes, ClientCredential, Credentials, KeyCredential, ScopeError,
+};
+pub use config::{ControlConfig, Lifetimes};
 pub use directory::Directory;
 pub use server::{Control, ControlDeps, ControlError};
+pub use tls::{TlsError, TlsFiles};

@@ -7,7 +7,7 @@ use wire::{
     gateway::{self, Target, target},
 };
 
-use crate::status::invalid;
+use crate::{callers::Caller, status::invalid};
 
 /// Longest name of a label, in bytes; tokens hold no longer one.
 const MAX_LABEL_NAME_BYTES: usize = 32;
@@ -83,6 +83,19 @@ impl Meant {
             Ok(label.unwrap_or(Self::Everybody))
         } else {
             Self::user(user)
+        }
+    }
+
+    /// Tells the audit log whom a call is about.
+    pub(crate) fn note(&self, caller: &Caller) {
+        match self {
+            Self::Everybody => caller.acts_on("everybody", ""),
+            Self::User(user) => caller.acts_on("user", user),
+            Self::Connection(id) => caller.acts_on("connection", id),
+            Self::Session(id) => caller.acts_on("session", id),
+            Self::Label { name, value } => {
+                caller.acts_on("label", format_args!("{name}={value}"));
+            }
         }
     }
 

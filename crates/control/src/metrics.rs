@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | `tidegate_control_calls_total` | `service`, `method`, `code` | calls ended, by gRPC status; a caller that went away counts as `cancelled` |
 //! | `tidegate_control_call_seconds` | `service`, `method` | how long unary calls took |
+//! | `tidegate_control_denied_total` | `reason` | calls denied before they began: `missing_credentials`, `unknown_key`, `unknown_certificate`, `scope_too_small`, `unknown_method` |
+//! | `tidegate_control_handshakes_failed_total` | | TLS handshakes of callers that failed or took too long |
 //! | `tidegate_control_publications_total` | `result` | publications: `ok`, `failed` (refused ones included) |
 //! | `tidegate_control_commands_total` | `outcome` | commands to gateways: `ok`, `gone` (the gateway has ended), `timeout`, `unreachable`, `failed` |
 //! | `tidegate_control_command_seconds` | | how long gateways took to answer, those that did |
@@ -243,7 +245,8 @@ impl Drop for Call {
     }
 }
 
-fn label(code: Code) -> &'static str {
+/// A status code in words.
+pub(crate) fn label(code: Code) -> &'static str {
     match code {
         Code::Ok => "ok",
         Code::Cancelled => "cancelled",

@@ -15,6 +15,7 @@ use wire::{
 };
 
 use crate::{
+    callers::Caller,
     channels::Channels,
     config::ControlConfig,
     generated::publish_service_server::PublishService,
@@ -47,6 +48,12 @@ pub(crate) struct Publisher {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) publications: Publications,
     channels: Channels,
+}
+
+/// Where publications come from.
+struct Origin<'a> {
+    caller: Caller,
+    traceparent: &'a str,
 }
 
 /// What became of one publication of a batch, or will.
@@ -85,7 +92,8 @@ impl PublishService for Publishing {
         request: Request<PublishRequest>,
     ) -> Result<Response<PublishResponse>, Status> {
         let trace = self.tracing.begin("Publish", request.metadata());
-        let work = self.publisher.publish(request.into_inner(), &trace.header);
+        let origin = Origin::new(&request, &trace.header);
+        let work = self.publisher.publish(request.into_inner(), &origin);
         let result = self.publish.observe(work).await;
         trace.end(result)
     }
@@ -95,9 +103,8 @@ impl PublishService for Publishing {
         request: Request<PublishBatchRequest>,
     ) -> Result<Response<PublishBatchResponse>, Status> {
         let trace = self.tracing.begin("PublishBatch", request.metadata());
-        let work = self
-            .publisher
-            .publish_batch(request.into_inner(), &trace.header);
+        let origin = Origin::new(&request, &trace.header);
+        let work = self.publisher.publish_batch(request.into_inner(), &origin);
         let result = self.publish_batch.observe(work).await;
         trace.end(result)
     }
@@ -110,6 +117,7 @@ impl PublishService for Publishing {
     ) -> Result<Response<PublishStream>, Status> {
         Ok(Response::new(PublishStream::new(
             self.publisher.clone(),
+            Caller::of(&request),
             request.into_inner(),
             self.in_flight_batches,
             self.shutdown.clone(),
@@ -129,8 +137,9 @@ impl Publisher {
         }
     }
 
-    /// Where publications to `channel` go, if it may be published to.
-    pub(crate) fn subject(&self, channel: &str) -> Result<Subject, Refusal> {
+    /// Where publications to `channel` go, if `caller` may publish to it.
+    pub(crate) fn subject(&self, channel: &str, caller: &Caller) -> Result<Subject, Refusal> {
+        caller.check_publishing(channel)?;
         let channel = self.channels.check(channel)?;
         Ok(Subject::of_channel(&channel))
     }
@@ -138,12 +147,12 @@ impl Publisher {
     async fn publish(
         &self,
         request: PublishRequest,
-        traceparent: &str,
+        origin: &Origin<'_>,
     ) -> Result<PublishResponse, Status> {
         let publication = request
             .publication
             .ok_or_else(|| invalid("publication", "is missing"))?;
-        let result = match self.outgoing(publication, traceparent) {
+        let result = match self.outgoing(publication, origin) {
             Ok(outgoing) => self.bus.send(outgoing).await.map_err(Refusal::from),
             Err(refusal) => Err(refusal),
         };
@@ -159,14 +168,14 @@ impl Publisher {
     async fn publish_batch(
         &self,
         request: PublishBatchRequest,
-        traceparent: &str,
+        origin: &Origin<'_>,
     ) -> Result<PublishBatchResponse, Status> {
         check_batch(&request.publications)?;
         // All are on their way, in order, before the first is awaited.
         let outcomes: Vec<Outcome> = request
             .publications
             .into_iter()
-            .map(|publication| self.start(publication, traceparent))
+            .map(|publication| self.start(publication, origin))
             .collect();
         let mut results = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
@@ -180,8 +189,8 @@ impl Publisher {
         Ok(PublishBatchResponse { results })
     }
 
-    fn start(&self, publication: NewPublication, traceparent: &str) -> Outcome {
-        match self.outgoing(publication, traceparent) {
+    fn start(&self, publication: NewPublication, origin: &Origin<'_>) -> Outcome {
+        match self.outgoing(publication, origin) {
             Ok(outgoing) => {
                 let (tx, rx) = oneshot::channel();
                 // The receiver is gone if the caller is.
@@ -196,14 +205,25 @@ impl Publisher {
     fn outgoing(
         &self,
         publication: NewPublication,
-        traceparent: &str,
+        origin: &Origin<'_>,
     ) -> Result<Outgoing, Refusal> {
-        let subject = self.subject(&publication.channel)?;
+        let subject = self.subject(&publication.channel, &origin.caller)?;
         let outgoing = outgoing(publication, subject)?;
         Ok(Outgoing {
-            traceparent: traceparent.into(),
+            traceparent: origin.traceparent.into(),
             ..outgoing
         })
+    }
+}
+
+// === impl Origin ===
+
+impl<'a> Origin<'a> {
+    fn new<T>(request: &Request<T>, traceparent: &'a str) -> Self {
+        Self {
+            caller: Caller::of(request),
+            traceparent,
+        }
     }
 }
 

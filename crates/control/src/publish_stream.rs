@@ -23,6 +23,7 @@ use tonic::{Code, Status, Streaming};
 use wire::control::{NewPublication, PublishStreamRequest, PublishStreamResponse};
 
 use crate::{
+    callers::Caller,
     metrics::Call,
     publish::{Publisher, check_batch, outgoing},
     publish_batch::{Batch, index_of},
@@ -39,6 +40,7 @@ const REMEMBERED_SUBJECTS: usize = 1024;
 /// Answers to the batches of one caller, in their order.
 pub(crate) struct PublishStream {
     publisher: Arc<Publisher>,
+    caller: Caller,
     incoming: Streaming<PublishStreamRequest>,
     /// How reading ended; absent: it goes on.
     end: Option<Result<(), Status>>,
@@ -52,7 +54,7 @@ pub(crate) struct PublishStream {
     call: Call,
 }
 
-/// The subjects of the channels published to lately: most publications then
+/// The subjects of the channels that the caller may publish to and lately did: most publications then
 /// need no parsing and no allocation for theirs. Forgets all when full.
 #[derive(Default)]
 struct Subjects(HashMap<Box<str>, Subject>);
@@ -62,6 +64,7 @@ struct Subjects(HashMap<Box<str>, Subject>);
 impl PublishStream {
     pub(crate) fn new(
         publisher: Arc<Publisher>,
+        caller: Caller,
         incoming: Streaming<PublishStreamRequest>,
         max_in_flight: usize,
         shutdown: CancellationToken,
@@ -69,6 +72,7 @@ impl PublishStream {
     ) -> Self {
         Self {
             publisher,
+            caller,
             incoming,
             end: None,
             in_flight: VecDeque::new(),
@@ -136,7 +140,9 @@ impl PublishStream {
     }
 
     fn issue(&mut self, batch: &Arc<Batch>, index: u32, publication: NewPublication) {
-        let subject = self.subjects.of(&publication.channel, &self.publisher);
+        let subject = self
+            .subjects
+            .of(&publication.channel, &self.publisher, &self.caller);
         match subject.and_then(|subject| outgoing(publication, subject)) {
             Ok(outgoing) => {
                 let batch = batch.clone();
@@ -192,11 +198,16 @@ fn footprint(publication: &NewPublication) -> usize {
 // === impl Subjects ===
 
 impl Subjects {
-    fn of(&mut self, channel: &str, publisher: &Publisher) -> Result<Subject, Refusal> {
+    fn of(
+        &mut self,
+        channel: &str,
+        publisher: &Publisher,
+        caller: &Caller,
+    ) -> Result<Subject, Refusal> {
         if let Some(subject) = self.0.get(channel) {
             return Ok(subject.clone());
         }
-        let subject = publisher.subject(channel)?;
+        let subject = publisher.subject(channel, caller)?;
         if self.0.len() >= REMEMBERED_SUBJECTS {
             self.0.clear();
         }

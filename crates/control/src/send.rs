@@ -17,6 +17,7 @@ use wire::{
 };
 
 use crate::{
+    callers::Caller,
     deadline,
     durable::Mailboxes,
     gateways::{Answer, GatewayError, Gateways},
@@ -126,9 +127,11 @@ impl Sending {
         &self,
         request: Request<BroadcastRequest>,
     ) -> Result<BroadcastResponse, Status> {
+        let caller = Caller::of(&request);
         let (metadata, _, request) = request.into_parts();
         let (level, timeout) = (request.level, request.timeout);
         let everybody = Meant::Everybody;
+        everybody.note(&caller);
         let send = Checked::new(everybody, request.payload, level, timeout, &metadata)?;
         let answers = self.ask(&send).await?;
         never_sent(&answers)?;

@@ -2,9 +2,9 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use auth::Signer;
+use auth::SigningKeys;
 use bus::Bus;
-use futures_util::StreamExt;
+use keyring::Keyring;
 use lifecycle::Scope;
 use registry::Reaper;
 use thiserror::Error;
@@ -12,19 +12,18 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     server::NamedService,
-    transport::{
-        Server,
-        server::{Router, TcpIncoming},
-    },
+    transport::{Server, server::Router},
 };
 use tonic_health::{
     ServingStatus,
     pb::health_server::HealthServer,
     server::{HealthReporter, HealthService},
 };
+use tower_layer::{Identity, Stack};
 
 use crate::{
     auth::Issuing,
+    callers::GuardLayer,
     channel_service::Looking,
     channels::Channels,
     config::ControlConfig,
@@ -41,8 +40,10 @@ use crate::{
         send_service_server::SendServiceServer, will_service_server::WillServiceServer,
     },
     publish::Publishing,
+    revoking::Revoking,
     send::Sending,
-    socket::Socket,
+    socket::incoming,
+    tls::{Tls, TlsError},
     watch::Watching,
     will_service::Keeping,
 };
@@ -68,6 +69,7 @@ pub struct Control {
     local_addr: SocketAddr,
     config: ControlConfig,
     deps: ControlDeps,
+    tls: Option<Tls>,
 }
 
 /// What a control plane works with.
@@ -75,8 +77,10 @@ pub struct ControlDeps {
     /// The way to gateways and channels, with the registry declared on it
     /// ([`registry::declare`]).
     pub bus: Arc<dyn Bus>,
-    /// Signs tokens; absent: none are issued.
-    pub signer: Option<Arc<Signer>>,
+    /// Sign tokens; absent: none are issued.
+    pub signing: Option<Arc<SigningKeys>>,
+    /// Says what tokens are worth.
+    pub keyring: Arc<Keyring>,
     /// Knows who is where: a [`registry::Reader`] of the bus. A `Vec<GatewayId>`
     /// is one as well, for gateways that do not register.
     pub directory: Arc<dyn Directory>,
@@ -86,8 +90,20 @@ pub struct ControlDeps {
 #[derive(Debug, Error)]
 pub enum ControlError {
     /// Anybody who can reach the port can do everything.
-    #[error("refusing to listen on {0}: without credentials only loopback is allowed")]
+    #[error(
+        "refusing to listen on {0}: without credentials (control.key, control.client) only loopback \
+         is allowed"
+    )]
     NotLoopback(SocketAddr),
+    /// Anybody who can listen in can take the keys.
+    #[error(
+        "refusing to listen on {0}: without TLS keys would cross the network as they are; configure \
+         control.tls, or set control.allow_plaintext = true where a mesh encrypts"
+    )]
+    Plaintext(SocketAddr),
+    /// The certificates can't be used.
+    #[error("control.tls")]
+    Tls(#[from] TlsError),
     /// The port can't be had.
     #[error("binding {address}")]
     Bind {
@@ -105,12 +121,18 @@ impl Control {
     /// [`Control::run`] runs.
     ///
     /// # Errors
-    /// If the address is not loopback or can't be bound.
+    /// If others could do what they must not on this address, or it can't be bound.
     pub async fn bind(config: ControlConfig, deps: ControlDeps) -> Result<Self, ControlError> {
         let address = config.listen;
         if !address.ip().is_loopback() {
-            return Err(ControlError::NotLoopback(address));
+            if config.credentials.is_empty() {
+                return Err(ControlError::NotLoopback(address));
+            }
+            if config.tls.is_none() && !config.allow_plaintext {
+                return Err(ControlError::Plaintext(address));
+            }
         }
+        let tls = config.tls.clone().map(Tls::new).transpose()?;
         let failed = |source| ControlError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
@@ -119,6 +141,7 @@ impl Control {
             local_addr,
             config,
             deps,
+            tls,
         })
     }
 
@@ -142,9 +165,10 @@ impl Control {
 
         // One caller's connection must not bring the process down.
         let callers = scope.contained_child("callers");
-        let incoming = TcpIncoming::from(self.listener)
-            .with_nodelay(Some(true))
-            .map(|stream| stream.map(|stream| Socket::new(stream, &callers, &cut)));
+        if let Some(tls) = self.tls.clone() {
+            scope.spawn_cancellable("grpc-certificates", tls.follow());
+        }
+        let incoming = Box::pin(incoming(self.listener, self.tls, callers, cut.clone()));
         let stop = async {
             scope.cancelled().await;
             report(&health, ServingStatus::NotServing).await;
@@ -183,19 +207,24 @@ impl fmt::Debug for ControlDeps {
     }
 }
 
+/// Every call passes the guard.
+type Guarded = Stack<GuardLayer, Identity>;
+
 /// All services behind one port.
 fn router(
     config: &ControlConfig,
     deps: ControlDeps,
     health: &HealthReporter,
     shutdown: CancellationToken,
-) -> Router {
+) -> Router<Guarded> {
     let ControlDeps {
         bus,
-        signer,
+        signing,
+        keyring,
         directory,
     } = deps;
     let gateways = Gateways::new(bus.clone(), directory);
+    let revoked = bus.clone();
     let channels = Channels::new(config);
     let watching = Watching::new(bus.clone(), shutdown.clone());
     let looking = ChannelServiceServer::new(Looking::new(bus.clone(), channels.clone()));
@@ -206,8 +235,9 @@ fn router(
     let sending = SendServiceServer::new(Sending::new(gateways.clone(), mailboxes));
     let connections = Connections::new(gateways.clone(), channels, watching);
     let connections = ConnectionServiceServer::new(connections);
+    let revoking = Revoking::new(revoked, gateways.clone(), keyring);
     let operating = GatewayServiceServer::new(Operating::new(gateways));
-    let issuing = AuthServiceServer::new(Issuing::new(signer, config));
+    let issuing = AuthServiceServer::new(Issuing::new(signing, config, revoking));
     let bytes = config.max_message_bytes;
     Server::builder()
         .max_concurrent_streams(config.max_concurrent_streams)
@@ -216,6 +246,7 @@ fn router(
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(GuardLayer::new(&config.credentials))
         .add_service(publishing.max_decoding_message_size(bytes))
         .add_service(sending.max_decoding_message_size(bytes))
         .add_service(connections.max_decoding_message_size(bytes))

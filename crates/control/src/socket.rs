@@ -9,33 +9,88 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_util::{Stream, StreamExt, future};
 use lifecycle::{Scope, Tracked};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::{Connected, TcpIncoming};
+
+use crate::{
+    callers::Peer,
+    tls::{self, Tls},
+};
+
+/// TLS handshakes under way at once; more wait in the listen queue. Backends keep
+/// their connections, so there are few.
+const MAX_HANDSHAKES: usize = 256;
 
 /// A connection of a caller.
 pub(crate) struct Socket {
-    stream: TcpStream,
+    link: Link,
+    peer: Peer,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     _tracked: Tracked,
+}
+
+/// What carries the bytes.
+enum Link {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The connections of callers, as they come; with `tls` those that have shaken hands.
+/// They fail once `cut` is cancelled.
+pub(crate) fn incoming(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    callers: Scope,
+    cut: CancellationToken,
+) -> impl Stream<Item = io::Result<Socket>> {
+    let streams = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let links = streams.map(move |stream| {
+        let tls = tls.clone();
+        async move {
+            let stream = stream?;
+            let mut peer = Peer {
+                address: stream.peer_addr().ok(),
+                ..Peer::default()
+            };
+            let Some(tls) = tls else {
+                return Ok(Some((Link::Plain(stream), peer)));
+            };
+            match tls.accept(stream).await {
+                Ok(stream) => {
+                    peer.names = tls::names(stream.get_ref().1);
+                    Ok(Some((Link::Tls(Box::new(stream)), peer)))
+                }
+                Err(error) => {
+                    tracing::debug!(%error, peer = ?peer.address, "a TLS handshake failed");
+                    metrics::counter!("tidegate_control_handshakes_failed_total").increment(1);
+                    Ok(None)
+                }
+            }
+        }
+    });
+    let sockets = links.buffer_unordered(MAX_HANDSHAKES).map(move |made| {
+        let made: io::Result<Option<(Link, Peer)>> = made;
+        let socket = |(link, peer)| Socket {
+            link,
+            peer,
+            cut: Box::pin(cut.clone().cancelled_owned()),
+            _tracked: callers.track("grpc-connection"),
+        };
+        made.map(|made| made.map(socket)).transpose()
+    });
+    sockets.filter_map(future::ready)
 }
 
 // === impl Socket ===
 
 impl Socket {
-    /// The socket fails once `cut` is cancelled.
-    pub(crate) fn new(stream: TcpStream, scope: &Scope, cut: &CancellationToken) -> Self {
-        Self {
-            stream,
-            cut: Box::pin(cut.clone().cancelled_owned()),
-            _tracked: scope.track("grpc-connection"),
-        }
-    }
-
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         match self.cut.as_mut().poll(cx) {
             Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -45,10 +100,10 @@ impl Socket {
 }
 
 impl Connected for Socket {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 
@@ -60,7 +115,10 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         // HTTP/2 always reads: this wakes the task, whatever it is doing.
         self.poll_cut(cx)?;
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        match &mut self.link {
+            Link::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Link::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
     }
 }
 
@@ -70,7 +128,10 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        match &mut self.link {
+            Link::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Link::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
     }
 
     fn poll_write_vectored(
@@ -78,18 +139,30 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        match &mut self.link {
+            Link::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Link::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.link {
+            Link::Plain(stream) => stream.is_write_vectored(),
+            Link::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        match &mut self.link {
+            Link::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Link::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        match &mut self.link {
+            Link::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Link::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! How failures look to callers: a gRPC status, and in its details the stable
 //! name of the cause as `google.rpc.ErrorInfo`.
 
+use std::collections::HashMap;
+
 use bus::BusError;
 use prost::Message;
 use prost_types::Any;
@@ -28,13 +30,15 @@ struct RichStatus {
     details: Vec<Any>,
 }
 
-/// `google.rpc.ErrorInfo`, without its metadata.
+/// `google.rpc.ErrorInfo`.
 #[derive(Clone, PartialEq, Message)]
 struct ErrorInfo {
     #[prost(string, tag = "1")]
     reason: String,
     #[prost(string, tag = "2")]
     domain: String,
+    #[prost(map = "string, string", tag = "3")]
+    metadata: HashMap<String, String>,
 }
 
 /// INVALID_ARGUMENT that names the field.
@@ -48,9 +52,21 @@ pub(crate) fn invalid(field: &str, problem: impl std::fmt::Display) -> Status {
 
 /// A status with its reason in the details.
 pub(crate) fn rich(code: Code, reason: &str, message: String) -> Status {
+    rich_with(code, reason, message, None)
+}
+
+/// The same with a fact for programs.
+pub(crate) fn rich_with(
+    code: Code,
+    reason: &str,
+    message: String,
+    fact: Option<(&str, &str)>,
+) -> Status {
+    let fact = fact.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let info = ErrorInfo {
         reason: reason.to_owned(),
         domain: DOMAIN.to_owned(),
+        metadata: fact.into_iter().collect(),
     };
     let details = RichStatus {
         code: code.into(),
@@ -130,7 +146,10 @@ impl From<Refusal> for Status {
             | ErrorCode::MessageTooLarge
             | ErrorCode::InvalidChannel => Code::InvalidArgument,
             ErrorCode::UnknownNamespace => Code::NotFound,
-            ErrorCode::NoHistory | ErrorCode::OtherEpoch => Code::FailedPrecondition,
+            ErrorCode::PermissionDenied => Code::PermissionDenied,
+            ErrorCode::NoHistory | ErrorCode::NoPresence | ErrorCode::OtherEpoch => {
+                Code::FailedPrecondition
+            }
             ErrorCode::Overloaded => Code::ResourceExhausted,
             ErrorCode::Unavailable => Code::Unavailable,
             ErrorCode::DeadlineExceeded => Code::DeadlineExceeded,

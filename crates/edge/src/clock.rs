@@ -21,9 +21,17 @@ pub(crate) struct Clock {
 // === impl Tick ===
 
 impl Tick {
+    /// Later than any.
+    pub(crate) const NEVER: Self = Self(u32::MAX);
+
     /// How much later `self` is than `earlier`, in ticks.
     pub(crate) fn since(self, earlier: Self) -> u32 {
         self.0.saturating_sub(earlier.0)
+    }
+
+    /// So many ticks later.
+    pub(crate) fn later(self, ticks: u32) -> Self {
+        Self(self.0.saturating_add(ticks))
     }
 
     /// The tick `duration` later, rounded up.
@@ -70,6 +78,11 @@ impl Clock {
 pub(crate) fn ticks(duration: Duration) -> u32 {
     let ticks = duration.as_nanos().div_ceil(Clock::TICK.as_nanos());
     u32::try_from(ticks).unwrap_or(u32::MAX)
+}
+
+/// Now, as the protocol writes it.
+pub(crate) fn now_ms() -> i64 {
+    unix_ms(SystemTime::now())
 }
 
 /// A time as the protocol writes it: milliseconds since the Unix epoch.

@@ -8,10 +8,11 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use bus::{BusError, Handler, Incoming, Responder};
 use prost::Message;
+use revocations::Revocation;
 use wire::{
     Channel, CloseCause, ConnectionId,
     gateway::{
-        self, CommandReply, Disconnect, Draining, GatewayStatus, Target, command::Command,
+        self, CommandReply, Disconnect, Draining, GatewayStatus, Revoke, Target, command::Command,
         command_reply::Reply, target,
     },
 };
@@ -37,6 +38,10 @@ impl Handler for CommandHandler {
                 match command {
                     Command::Drain(_) => reply(responder, self.drain()),
                     Command::Status(_) => reply(responder, self.status()),
+                    Command::Revoke(revoke) => {
+                        let place = self.0.queries.place(request.payload.len());
+                        self.revoke(revoke, place, responder, request.deadline);
+                    }
                     command => match self.0.queries.place(request.payload.len()) {
                         Some(place) => self.ask(command, place, responder, request.deadline),
                         None => responder.reply(Err(BusError::Overloaded)),
@@ -71,6 +76,7 @@ impl CommandHandler {
         match command {
             Command::Subscribe(subscribe) => self.channel(&subscribe.channel).map(Some),
             Command::Unsubscribe(unsubscribe) => self.channel(&unsubscribe.channel).map(Some),
+            Command::Signal(signal) => self.channel(&signal.channel).map(Some),
             Command::ListConnections(list) if !list.channel.is_empty() => {
                 self.channel(&list.channel).map(Some)
             }
@@ -107,6 +113,26 @@ impl CommandHandler {
             // Nobody there: any shard can say so.
             Ok(0..1)
         }
+    }
+
+    /// Takes access back from now on, even if there is no time to say from how many.
+    fn revoke(
+        &self,
+        revoke: Revoke,
+        place: Option<Place>,
+        responder: Responder,
+        deadline: Duration,
+    ) {
+        let Some(Ok(revocation)) = revoke.revocation.clone().map(Revocation::read) else {
+            return fail(responder, "not a revocation");
+        };
+        let Some(place) = place else {
+            self.0.revoke(revocation);
+            return responder.reply(Err(BusError::Overloaded));
+        };
+        // Before the shards look: who comes in between is found, or refused.
+        self.0.revoked.add(revocation);
+        self.ask(Command::Revoke(revoke), place, responder, deadline);
     }
 
     fn drain(&self) -> Reply {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use auth::TicketKeys;
+use auth::{RateClass, TicketKeys};
 use hub::OutboxLimits;
 use session::SessionConfig;
 use wire::{
@@ -11,8 +11,13 @@ use wire::{
 };
 
 use crate::{
-    allowance::UpstreamRates, drain::DrainPlan, front::AdmissionLimits, namespace::Policies,
-    user_limit::UserLimit, wills::WillLimits,
+    allowance::UpstreamRates,
+    drain::DrainPlan,
+    front::{AdmissionLimits, Proxies},
+    hook::HookPolicy,
+    namespace::Policies,
+    user_limit::UserLimit,
+    wills::WillLimits,
 };
 
 /// Settings of one gateway.
@@ -22,12 +27,20 @@ pub struct EdgeConfig {
     pub gateway: GatewayId,
     /// Where clients connect; port 0 takes any.
     pub listen: SocketAddr,
+    /// TLS of the port; absent: something before it has it, or nobody.
+    pub tls: Option<tls::ServerConfig>,
     /// Shard threads, 1 to 64.
     pub shards: usize,
     /// Connections held at once; more are refused with 503.
     pub max_connections: usize,
-    /// Connections in the handshake at once; more wait in the listen queue.
+    /// Upgrade requests worked on at once; more wait. A request that has not come whole
+    /// is none.
     pub max_handshakes: usize,
+    /// The part of them that may be before a valid Hello, in percent, 1 to 100; beyond,
+    /// each new one costs the slowest of those their socket.
+    pub unfinished_percent: u8,
+    /// Who may say for whom they speak.
+    pub proxies: Proxies,
     /// How fast clients get in, and who has to wait.
     pub admission: AdmissionLimits,
     /// Descriptors that are never given to clients, so that the bus, gRPC and
@@ -35,6 +48,8 @@ pub struct EdgeConfig {
     pub reserved_descriptors: u64,
     /// From accept to a valid Hello: one deadline for all of it.
     pub handshake_timeout: Duration,
+    /// How long before its token expires a client is told so.
+    pub token_notice: Duration,
     /// From our Close frame until the socket is dropped.
     pub close_timeout: Duration,
     /// A link that was silent for so long is pinged; after twice as long it is
@@ -60,6 +75,9 @@ pub struct EdgeConfig {
     pub outbox_budget: u64,
     /// How fast clients may send.
     pub upstream: UpstreamRates,
+    /// Likewise for connections whose token names a class; 255 at most. One that is
+    /// not here is as none.
+    pub rate_classes: Vec<(RateClass, UpstreamRates)>,
     /// How fast all connections of a user may send together, at this gateway.
     pub user_upstream: UpstreamRates,
     /// Likewise of an address, as `admission` counts addresses.
@@ -75,6 +93,12 @@ pub struct EdgeConfig {
     pub linger: Duration,
     /// Requests with an idempotency key.
     pub journal: journal::Settings,
+    /// Who reads tokens that the gateway can't; absent: they are not valid.
+    pub hook: Option<HookPolicy>,
+    /// Let clients in without a token, for what is open to them.
+    pub anonymous: bool,
+    /// How presence is kept, in namespaces that have it.
+    pub presence: presence::Settings,
     /// Namespaces and routes.
     pub policies: Policies,
     /// Connections of one user in the whole cluster; absent: any number. It

@@ -7,17 +7,19 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use auth::Verifier;
 use bus::{Bus, Subject, SubscriptionToken};
 use foldhash::HashMap;
 use journal::Journal;
+use keyring::Keyring;
 use lifecycle::Scope;
+use presence::{Roster, Told};
 use registry::Registrar;
+use revocations::Revoked;
 use spans::Tracer;
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 use wills::Armory;
-use wire::UserId;
+use wire::Channel;
 
 use crate::{
     acks::Acks,
@@ -25,20 +27,22 @@ use crate::{
     clock::unix_ms,
     command::{CommandHandler, Queries},
     config::EdgeConfig,
+    desks::{self, Orderbooks},
     drain::{Drain, Sequence},
     fanout::{Fanout, MAX_SHARDS},
-    fencing::{self, Claim},
-    front::{Door, Listener, WEBSOCKET_PATH},
+    fencing,
+    front::{Door, Listener, Places, Unfinished, WEBSOCKET_PATH},
     gateway::{Gateway, ShardHandle, descriptor_budget, random_prefix},
+    hook::Hook,
     mailbox::Mailbox,
     metrics::Metrics,
     namespace::Policies,
     parties::Parties,
     past::PastCloses,
+    refreshing,
     route::Route,
-    shard::Seat,
-    user_limit,
-    wills::{self as will_desk, Order},
+    shard::{Mail, Seat},
+    user_limit, wills as will_desk,
 };
 
 /// Refusals under way at most, however large the reserve is.
@@ -51,10 +55,6 @@ const JOURNAL_LIMIT: Duration = Duration::from_secs(2);
 /// How long confirmations of mailboxes may be written when the gateway has ended.
 const ACKS_LIMIT: Duration = Duration::from_secs(2);
 
-/// Users that may wait for their connections to be counted, and connections for
-/// their predecessors to be ended.
-const MAX_LOOKS: usize = 1 << 20;
-
 /// A gateway with its port bound and its shards made, not yet serving.
 pub struct Edge {
     gateway: Arc<Gateway>,
@@ -62,10 +62,8 @@ pub struct Edge {
     seats: Vec<Seat>,
     address: SocketAddr,
     commands: SubscriptionToken,
-    looked_at: Option<mpsc::Receiver<UserId>>,
-    claimed: Option<mpsc::Receiver<Claim>>,
+    orderbooks: Orderbooks,
     journal: Journal,
-    will_orders: Option<mpsc::Receiver<Order>>,
 }
 
 /// Why an edge could not be made.
@@ -83,6 +81,9 @@ pub enum EdgeError {
         #[source]
         source: io::Error,
     },
+    /// TLS can't be served.
+    #[error("TLS of the client port")]
+    Tls(#[from] tls::ServerError),
     /// No epoll instance for a shard.
     #[error("a shard's poll could not be made")]
     Poll(#[source] io::Error),
@@ -96,11 +97,12 @@ pub enum EdgeError {
 impl Edge {
     /// Binds the client port and serves the control plane's commands; call on a
     /// tokio runtime. The registrar, made for this gateway's id, is run by the
-    /// edge; without one nobody else in a cluster knows of its connections.
+    /// edge; without one nobody else in a cluster knows of its connections. The keyring
+    /// is run by its owner.
     pub fn bind(
         config: EdgeConfig,
         bus: Arc<dyn Bus>,
-        verifier: Arc<Verifier>,
+        keyring: Arc<Keyring>,
         registrar: Option<Arc<Registrar>>,
     ) -> Result<Self, EdgeError> {
         if !(1..=MAX_SHARDS).contains(&config.shards) {
@@ -115,11 +117,10 @@ impl Edge {
         let seats = seats(config.shards).map_err(EdgeError::Poll)?;
         let mailboxes: Arc<[Mailbox]> = seats.iter().map(|seat| seat.mailbox.clone()).collect();
         let connection_limit = connection_limit(&config);
-        let (user_looks, looked_at) = looks(config.user_limit.is_some(), connection_limit);
-        let (claims, claimed) = looks(registrar.is_some(), connection_limit);
+        let (desks, orderbooks) = desks::open(registrar.is_some(), connection_limit);
         let (desk, journal) = Journal::new(bus.clone(), config.gateway.clone(), config.journal);
-        let (wills, will_orders) = looks(registrar.is_some(), will_desk::WAITING);
         let tracer = config.traces.then(|| Arc::new(Tracer::of_process("edge")));
+        let hook = config.hook.clone().map(|hook| Hook::new(hook, bus.clone()));
         let gateway = Arc::new(Gateway {
             journal: desk,
             acks: Arc::new(Acks::new()),
@@ -132,6 +133,7 @@ impl Edge {
                 tracer.clone(),
             ),
             tracer,
+            roster: roster(&config, &bus, mailboxes.clone()),
             shards: mailboxes.iter().map(shard_handle).collect(),
             metrics: Metrics::new(),
             queries: Queries::new(),
@@ -141,17 +143,18 @@ impl Edge {
             handshakes: Semaphore::new(config.max_handshakes),
             refusals: Semaphore::new(refusals(config.reserved_descriptors)),
             session_prefix: random_prefix(),
-            connections: Arc::default(),
+            places: Places::new(connection_limit, config.admission.connections_per_address),
+            unfinished: Unfinished::new(unfinished(&config, connection_limit)),
             drain: Drain::new(config.drain),
             past: PastCloses::new(),
             started_at_ms: unix_ms(SystemTime::now()),
-            connection_limit,
+            hook,
             bus,
-            verifier,
+            keyring,
             registrar,
-            user_looks,
-            claims,
-            wills,
+            tls: tls(&config)?,
+            revoked: Revoked::default(),
+            desks,
             config,
         });
         let commands = serve_commands(&gateway);
@@ -161,10 +164,8 @@ impl Edge {
             seats,
             address,
             commands,
-            looked_at,
-            claimed,
+            orderbooks,
             journal,
-            will_orders,
         })
     }
 
@@ -175,7 +176,11 @@ impl Edge {
 
     /// The URL that clients connect to.
     pub fn url(&self) -> String {
-        format!("ws://{}{WEBSOCKET_PATH}", self.address)
+        let scheme = match self.gateway.tls {
+            None => "ws",
+            Some(_) => "wss",
+        };
+        format!("{scheme}://{}{WEBSOCKET_PATH}", self.address)
     }
 
     /// Begins the end of this gateway, and tells how far it is.
@@ -212,14 +217,7 @@ impl Edge {
             let run = async move { registrar.run(|| gateway.announce()).await };
             scope.spawn("registrar", run);
         }
-        if let (Some(limit), Some(users)) = (self.gateway.config.user_limit, self.looked_at) {
-            let enforce = user_limit::enforce(self.gateway.clone(), limit, users);
-            scope.spawn_cancellable("user-limit", enforce);
-        }
-        if let Some(claims) = self.claimed {
-            let fence = fencing::fence(self.gateway.clone(), claims);
-            scope.spawn_cancellable("fencing", fence);
-        }
+        serve_desks(&self.gateway, self.orderbooks, scope);
         // Outlives the connections: it is what makes their repetitions exact.
         let ending = handle.clone();
         let stop = async move { ending.ended().await };
@@ -230,18 +228,31 @@ impl Edge {
             let bus = gateway.bus.clone();
             gateway.acks.write(bus, stop, ACKS_LIMIT).await;
         });
-        if let Some(orders) = self.will_orders {
-            let armory = Armory::new(self.gateway.bus.clone());
-            scope.spawn_cancellable("wills", will_desk::serve(armory, orders));
+        if let Some(roster) = self.gateway.roster.clone() {
+            let ending = handle.clone();
+            let stop = async move { ending.ended().await };
+            scope.spawn("presence", roster.run(stop));
         }
         let gateway = self.gateway.clone();
         scope.spawn_cancellable("edge-bus", async move { gateway.follow_bus().await });
+        if let Some(tls) = self.gateway.tls.clone() {
+            scope.spawn_cancellable("certificates", tls.keep_fresh());
+        }
+        let gateway = self.gateway.clone();
+        scope.spawn_cancellable("revocations", async move {
+            gateway.follow_revocations().await;
+        });
         // A client's handshake that panics takes only itself down.
         let front = scope.contained_child("front");
-        scope.spawn(
-            "accept",
-            self.listener.run(self.gateway.clone(), front.clone()),
-        );
+        let (gateway, callers, ending) = (self.gateway.clone(), front.clone(), scope.clone());
+        let listener = self.listener;
+        scope.spawn("accept", async move {
+            // Nobody is let in who may have been shut out.
+            tokio::select! {
+                () = gateway.learn_revocations() => listener.run(gateway, callers).await,
+                () = ending.cancelled() => {}
+            }
+        });
         let sequence = Sequence {
             gateway: self.gateway,
             commands: self.commands,
@@ -262,6 +273,50 @@ impl std::fmt::Debug for Edge {
     }
 }
 
+/// Does what shards want done.
+fn serve_desks(gateway: &Arc<Gateway>, orderbooks: Orderbooks, scope: &Scope) {
+    let Orderbooks {
+        user_looks,
+        claims,
+        wills,
+        refreshes,
+    } = orderbooks;
+    if let Some(users) = user_looks {
+        let limit = gateway.config.user_limit;
+        let enforce = user_limit::enforce(gateway.clone(), limit, users);
+        scope.spawn_cancellable("user-limit", enforce);
+    }
+    if let Some(claims) = claims {
+        let fence = fencing::fence(gateway.clone(), claims);
+        scope.spawn_cancellable("fencing", fence);
+    }
+    if let Some(orders) = wills {
+        let armory = Armory::new(gateway.bus.clone());
+        scope.spawn_cancellable("wills", will_desk::serve(armory, orders));
+    }
+    let verify = refreshing::serve(gateway.clone(), refreshes);
+    scope.spawn_cancellable("refreshes", verify);
+}
+
+/// Knows who is in channels, if any namespace keeps that.
+fn roster(
+    config: &EdgeConfig,
+    bus: &Arc<dyn Bus>,
+    mailboxes: Arc<[Mailbox]>,
+) -> Option<Arc<Roster>> {
+    let mut policies = config.policies.namespaces.values();
+    let tell = move |channel: &Channel, told: Told| {
+        let told = Arc::new(told);
+        for mailbox in &*mailboxes {
+            mailbox.push(Mail::Presence(channel.clone(), told.clone()));
+        }
+    };
+    policies.any(|policy| policy.presence).then(|| {
+        let (bus, gateway) = (bus.clone(), config.gateway.clone());
+        Roster::new(bus, gateway, config.presence, Box::new(tell))
+    })
+}
+
 /// Takes what the control plane wants of this gateway.
 fn serve_commands(gateway: &Arc<Gateway>) -> SubscriptionToken {
     let subject = Subject::of_gateway(&gateway.config.gateway);
@@ -280,26 +335,29 @@ fn shard_handle(mailbox: &Mailbox) -> ShardHandle {
     }
 }
 
+/// Who we are to clients.
+fn tls(config: &EdgeConfig) -> Result<Option<Arc<tls::Server>>, tls::ServerError> {
+    let server = config.tls.clone().map(tls::Server::new).transpose()?;
+    Ok(server.map(Arc::new))
+}
+
 /// How many connections the configuration and the descriptors allow.
 fn connection_limit(config: &EdgeConfig) -> usize {
     let descriptors = descriptor_budget(config.reserved_descriptors);
     config.max_connections.min(descriptors)
 }
 
+/// How many sockets may be before Hello: a part of the connections, and no fewer than
+/// may wait for a refusal.
+fn unfinished(config: &EdgeConfig, connections: usize) -> usize {
+    let share = connections as u128 * u128::from(config.unfinished_percent) / 100;
+    refusals(config.reserved_descriptors).max(share as usize)
+}
+
 /// What users and addresses may send.
 fn parties(config: &EdgeConfig) -> Parties {
     let (user, address) = (config.user_upstream, config.address_upstream);
     Parties::new(user, address, config.admission.clone())
-}
-
-/// A queue for what follows once a connection is in the registry, if it is wanted:
-/// with room for every connection that may be open.
-fn looks<T>(
-    wanted: bool,
-    connection_limit: usize,
-) -> (Option<mpsc::Sender<T>>, Option<mpsc::Receiver<T>>) {
-    let room = connection_limit.clamp(1, MAX_LOOKS);
-    wanted.then(|| mpsc::channel(room)).unzip()
 }
 
 /// The routes that clients may call, with nothing under way.

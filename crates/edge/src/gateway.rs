@@ -1,25 +1,36 @@
 //! What all threads of a gateway share.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::SystemTime,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use auth::{Identity, TokenError, Verifier};
 use bus::{Bus, BusState};
 use foldhash::HashMap;
 use journal::Desk;
+use keyring::Keyring;
+use presence::Roster;
 use registry::Registrar;
+use revocations::Revoked;
 use spans::Tracer;
 use tokio::sync::Semaphore;
 
 use crate::{
-    acks::Acks, budget::Budget, command::Queries, config::EdgeConfig, drain::Drain, fanout::Fanout,
-    fencing::Claims, front::Door, mailbox::Mailbox, metrics::Metrics, parties::Parties,
-    past::PastCloses, route::Route, shard::Mail, user_limit::Looks, wills::Orders,
+    acks::Acks,
+    budget::Budget,
+    command::Queries,
+    config::EdgeConfig,
+    desks::Desks,
+    drain::Drain,
+    fanout::Fanout,
+    front::{Door, Places, Unfinished},
+    hook::Hook,
+    mailbox::Mailbox,
+    metrics::Metrics,
+    parties::Parties,
+    past::PastCloses,
+    route::Route,
+    shard::Mail,
 };
 
 /// Shared by the front and the shards; nothing in it is on the path of a
@@ -29,14 +40,15 @@ pub(crate) struct Gateway {
     pub(crate) bus: Arc<dyn Bus>,
     /// Absent: no spans are made.
     pub(crate) tracer: Option<Arc<Tracer>>,
-    pub(crate) verifier: Arc<Verifier>,
-    /// Whose connections are to be counted; absent: there is no limit.
-    pub(crate) user_looks: Option<Looks>,
-    /// Takes connections whose predecessors are to be ended; absent: there is no
-    /// registry to find them in.
-    pub(crate) claims: Option<Claims>,
-    /// Takes orders of wills; absent likewise.
-    pub(crate) wills: Option<Orders>,
+    pub(crate) keyring: Arc<Keyring>,
+    /// Reads tokens that nobody here can; absent: nobody does.
+    pub(crate) hook: Option<Hook>,
+    /// Who we are to clients; absent: the port has no TLS.
+    pub(crate) tls: Option<Arc<tls::Server>>,
+    /// Whose access was taken back.
+    pub(crate) revoked: Revoked,
+    /// What the front does for shards.
+    pub(crate) desks: Desks,
     /// Tells the cluster who is connected; absent: nobody asks.
     pub(crate) registrar: Option<Arc<Registrar>>,
     /// What users have confirmed of their mailboxes.
@@ -44,6 +56,8 @@ pub(crate) struct Gateway {
     /// Takes requests with an idempotency key.
     pub(crate) journal: Desk,
     pub(crate) fanout: Arc<Fanout>,
+    /// Who is in channels; absent: no namespace keeps that.
+    pub(crate) roster: Option<Arc<Roster>>,
     pub(crate) shards: Box<[ShardHandle]>,
     pub(crate) metrics: Metrics,
     /// By the name that clients call: what `config.policies` allows.
@@ -62,15 +76,16 @@ pub(crate) struct Gateway {
     pub(crate) refusals: Semaphore,
     /// The upper half of every session id made here; random.
     pub(crate) session_prefix: u128,
-    /// Connections from accept to their end.
-    pub(crate) connections: Arc<AtomicUsize>,
+    /// Connections from accept to their end: as many as the configuration's cap, or
+    /// descriptors, allow.
+    pub(crate) places: Places,
+    /// Those of them that have said no valid Hello.
+    pub(crate) unfinished: Unfinished,
     pub(crate) drain: Drain,
     /// How connections ended.
     pub(crate) past: PastCloses,
     /// Unix time in milliseconds.
     pub(crate) started_at_ms: i64,
-    /// How many there may be: the configuration's cap, or what descriptors allow.
-    pub(crate) connection_limit: usize,
 }
 
 /// How other threads reach a shard.
@@ -83,11 +98,6 @@ pub(crate) struct ShardHandle {
 // === impl Gateway ===
 
 impl Gateway {
-    /// Verifies a token as of now.
-    pub(crate) fn verify(&self, token: &str) -> Result<Identity, TokenError> {
-        self.verifier.verify(token, SystemTime::now())
-    }
-
     /// Connections that shards hold.
     pub(crate) fn connections_held(&self) -> usize {
         let load = |shard: &ShardHandle| shard.load.load(Ordering::Relaxed);
@@ -96,8 +106,7 @@ impl Gateway {
 
     /// Sockets that were accepted and that no shard has.
     pub(crate) fn connections_arriving(&self) -> usize {
-        let all = self.connections.load(Ordering::Relaxed);
-        all.saturating_sub(self.connections_held())
+        self.places.taken().saturating_sub(self.connections_held())
     }
 
     /// Has every connection registered anew.

@@ -5,10 +5,12 @@
 //!
 //! | metric | labels | meaning |
 //! |---|---|---|
-//! | `tidegate_edge_handshakes_total` | `result` | upgrade requests by how they ended |
-//! | `tidegate_edge_admissions_total` | `client`, `verdict` | well-formed upgrade requests of `new` clients and those `returning` to a session: `admitted`; put off by the gateway's `rate`, by `address_rate`, or for want of `memory` |
+//! | `tidegate_edge_handshakes_total` | `result` | sockets by how they ended before Hello, or `upgraded`; `shed`: dropped as the slowest of too many; `not_proxied`: no trusted proxy brought it |
+//! | `tidegate_edge_admissions_total` | `client`, `verdict` | well-formed upgrade requests of `new` clients and those `returning` to a session: `admitted`; put off by the gateway's `rate`, by `address_rate`, by `address_connections`, or for want of `memory` |
 //! | `tidegate_edge_admission_backlog_seconds` | | until the last of those put off was told to return |
 //! | `tidegate_edge_tokens_refused_total` | `reason` | tokens that were not valid |
+//! | `tidegate_edge_revocations` | | users, tokens and sessions whose access was taken back, as this gateway knows |
+//! | `tidegate_edge_hook_remembered_total` | | tokens that the auth hook was not asked about, because its verdict is remembered; what it is asked counts as requests of its route |
 //! | `tidegate_edge_tickets_refused_total` | `reason` | session tickets that did not count; `late`: behind a token in the upgrade request |
 //! | `tidegate_edge_sessions_resumed_total` | `shard` | connections that took up a session by its ticket |
 //! | `tidegate_edge_connections` | `shard` | connections held |
@@ -62,6 +64,7 @@
 //! | `tidegate_edge_shard_load` | `shard` | the share of the last second that its loop worked |
 //! | `tidegate_edge_shard_queue_items` | `shard` | the most publications and other mail that waited for the shard in each second |
 //! | `tidegate_edge_commands_total` | `command` | commands of the control plane taken |
+//! | `tidegate_edge_signals_total` | `result` | signals of clients to others: `reached` somebody, `nobody` was there, `failed` |
 //! | `tidegate_edge_requests_total` | `shard`, `result` | client requests ended: `ok`, `failed` |
 //! | `tidegate_edge_history_reads_total` | `shard`, `result` | pages of logs read for clients: `ok`, `failed` |
 //! | `tidegate_edge_route_requests_total` | `route`, `result` | requests by route: `ok`, `worker_error`, `no_worker`, `handler_gone`, `deadline_exceeded`, `unavailable`, `cancelled`, `unknown`; refused: `too_many`, `breaker_open` |
@@ -77,7 +80,6 @@ mod recovery;
 
 use std::collections::HashMap;
 
-use auth::TokenError;
 use bytes::Bytes;
 use hub::Hub;
 use metrics::{Counter, Gauge, counter, gauge};
@@ -92,6 +94,7 @@ use self::{
     accounts::Accounts, census::Census, classes::Classes, pulse::Pulse, recovery::RecoveryCounters,
 };
 use crate::{
+    authenticate::Rejection,
     clock::Tick,
     front::{Outcome, Refusal},
     gateway::Gateway,
@@ -103,8 +106,12 @@ pub(crate) struct Metrics {
     upgraded: Counter,
     timed_out: Counter,
     failed: Counter,
+    not_proxied: Counter,
+    shed: Counter,
     refused: [Counter; Refusal::ALL.len()],
+    signals: [Counter; 3],
     commands: [Counter; COMMANDS.len()],
+    revocations: Gauge,
 }
 
 /// Whether shards look at what they do and hold. Counting itself, an addition here and
@@ -112,7 +119,7 @@ pub(crate) struct Metrics {
 pub(crate) const MEASURED: bool = cfg!(not(feature = "unmeasured"));
 
 /// Labels of commands, in the order of [`command_index`].
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 12] = [
     "deliver",
     "disconnect",
     "list_connections",
@@ -123,6 +130,8 @@ const COMMANDS: [&str; 10] = [
     "status",
     "fence",
     "explain",
+    "revoke",
+    "signal",
 ];
 
 /// Counts of one shard.
@@ -218,10 +227,30 @@ impl Metrics {
             upgraded: result("upgraded"),
             timed_out: result("timed_out"),
             failed: result("failed"),
+            not_proxied: result("not_proxied"),
+            shed: result("shed"),
             refused: Refusal::ALL.map(|refusal| result(refusal.label())),
+            revocations: gauge!("tidegate_edge_revocations"),
+            signals: ["reached", "nobody", "failed"]
+                .map(|result| counter!("tidegate_edge_signals_total", "result" => result)),
             commands: COMMANDS
                 .map(|label| counter!("tidegate_edge_commands_total", "command" => label)),
         }
+    }
+
+    /// Notes how many revocations are known.
+    pub(crate) fn revocations(&self, known: usize) {
+        self.revocations.set(known as f64);
+    }
+
+    /// Counts a signal.
+    pub(crate) fn signal(&self, outcome: &Result<u32, Failure>) {
+        let result = match outcome {
+            Ok(_) => 0,
+            Err(failure) if failure.code() == ErrorCode::NobodyThere => 1,
+            Err(_) => 2,
+        };
+        self.signals[result].increment(1);
     }
 
     /// Counts a command.
@@ -235,6 +264,8 @@ impl Metrics {
             Outcome::Upgraded => self.upgraded.increment(1),
             Outcome::TimedOut => self.timed_out.increment(1),
             Outcome::Failed => self.failed.increment(1),
+            Outcome::NotProxied => self.not_proxied.increment(1),
+            Outcome::Shed => self.shed.increment(1),
             Outcome::Refused(refusal) => self.refused[refusal as usize].increment(1),
         }
     }
@@ -252,6 +283,8 @@ fn command_index(command: &Command) -> usize {
         Command::Status(_) => 7,
         Command::Fence(_) => 8,
         Command::Explain(_) => 9,
+        Command::Revoke(_) => 10,
+        Command::Signal(_) => 11,
     }
 }
 
@@ -297,9 +330,9 @@ impl ShardCounters {
         *self.closed.entry(cause).or_default() += 1;
     }
 
-    pub(crate) fn token_refused(&mut self, error: &TokenError) {
+    pub(crate) fn token_refused(&mut self, rejection: Rejection) {
         // Rare, and the reason is one of a few: looked up by name.
-        counter!("tidegate_edge_tokens_refused_total", "reason" => error.label()).increment(1);
+        counter!("tidegate_edge_tokens_refused_total", "reason" => rejection.label()).increment(1);
     }
 
     pub(crate) fn ticket_refused(&mut self, reason: &'static str) {

@@ -1,6 +1,6 @@
 //! Policy by name: what may be done in which namespace and by which route.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use auth::{Identity, Permission};
 use bus::Subject;
@@ -19,6 +19,8 @@ pub enum Access {
     Token,
     /// Every authenticated client whose token does not deny it.
     Anyone,
+    /// The same, and clients without a token.
+    Anonymous,
 }
 
 /// The policy shared by channels with the same first token.
@@ -32,6 +34,10 @@ pub struct NamespacePolicy {
     pub delivery: DeliveryPolicy,
     /// How publications reach this gateway.
     pub fanout: FanoutMode,
+    /// Keep who is in its channels.
+    pub presence: bool,
+    /// Clients that may see who is there may send each other signals.
+    pub signals: bool,
 }
 
 /// How the publications of a namespace reach a gateway.
@@ -49,6 +55,8 @@ pub enum FanoutMode {
 /// A name that clients may call.
 #[derive(Clone, Debug)]
 pub struct RoutePolicy {
+    /// Clients without a token may call it.
+    pub anonymous: bool,
     /// Where its workers listen.
     pub subject: Subject,
     /// Deadline of requests that name none.
@@ -103,11 +111,12 @@ impl Policies {
 // === impl Access ===
 
 impl Access {
-    fn check(self, by_token: Permission) -> Result<(), ErrorCode> {
+    fn check(self, identity: &Identity, by_token: Permission) -> Result<(), ErrorCode> {
         let allowed = match self {
             Self::Server => false,
+            _ if identity.anonymous => self == Self::Anonymous,
             Self::Token => by_token == Permission::Allowed,
-            Self::Anyone => by_token != Permission::Denied,
+            Self::Anyone | Self::Anonymous => by_token != Permission::Denied,
         };
         if allowed {
             Ok(())
@@ -126,21 +135,49 @@ impl ConnectionGrants<'_> {
 }
 
 impl Grants for ConnectionGrants<'_> {
+    fn max_subscriptions(&self) -> Option<NonZeroU32> {
+        self.identity.limits.max_subscriptions()
+    }
+
     fn subscribe(&self, channel: &Channel) -> Result<(), ErrorCode> {
         self.namespace(channel)?
             .subscribe
-            .check(self.identity.may_subscribe(channel))
+            .check(self.identity, self.identity.may_subscribe(channel))
+    }
+
+    fn history(&self, channel: &Channel) -> Result<(), ErrorCode> {
+        self.namespace(channel)?
+            .subscribe
+            .check(self.identity, self.identity.may_read_history(channel))
+    }
+
+    fn presence(&self, channel: &Channel) -> Result<(), ErrorCode> {
+        let namespace = self.namespace(channel)?;
+        if !namespace.presence {
+            return Err(ErrorCode::NoPresence);
+        }
+        let by_token = self.identity.may_see_presence(channel);
+        namespace.subscribe.check(self.identity, by_token)
+    }
+
+    fn signal(&self, channel: &Channel) -> Result<(), ErrorCode> {
+        match self.namespace(channel)?.signals {
+            true => Ok(()),
+            false => Err(ErrorCode::NoSignals),
+        }
     }
 
     fn publish(&self, channel: &Channel) -> Result<(), ErrorCode> {
         self.namespace(channel)?
             .publish
-            .check(self.identity.may_publish(channel))
+            .check(self.identity, self.identity.may_publish(channel))
     }
 
     fn call(&self, route: &str) -> Result<(), ErrorCode> {
-        if !self.policies.routes.contains_key(route) {
-            return Err(ErrorCode::UnknownRoute);
+        let policy = self.policies.routes.get(route);
+        let policy = policy.ok_or(ErrorCode::UnknownRoute)?;
+        if self.identity.anonymous && !policy.anonymous {
+            return Err(ErrorCode::PermissionDenied);
         }
         match self.identity.may_call(route) {
             Permission::Denied => Err(ErrorCode::PermissionDenied),

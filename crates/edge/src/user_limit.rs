@@ -11,7 +11,7 @@
 //! Sessions are counted, not sockets: a client that moves from one gateway to
 //! another has two for a while.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
 
 use bus::BusError;
 use futures_util::{StreamExt, stream};
@@ -49,22 +49,31 @@ pub enum WhenFull {
     CloseOldest,
 }
 
+/// A user whose connections are to be counted.
+pub(crate) struct Look {
+    pub(crate) user: UserId,
+    /// What a token of his allows; absent: as much as the gateway does.
+    pub(crate) at_most: Option<NonZeroU32>,
+}
+
 /// Takes users whose connections are to be counted.
-pub(crate) type Looks = mpsc::Sender<UserId>;
+pub(crate) type Looks = mpsc::Sender<Look>;
 
 struct Enforcer {
     gateway: Arc<Gateway>,
-    limit: UserLimit,
+    /// Absent: only what tokens say.
+    limit: Option<UserLimit>,
     reader: Reader,
     closed: Counter,
     failed: Counter,
 }
 
-/// Enforces the limit on the users that `looks` names, until it ends.
+/// Enforces the limit, and those of tokens, on the users that `looks` names, until
+/// it ends.
 pub(crate) async fn enforce(
     gateway: Arc<Gateway>,
-    limit: UserLimit,
-    mut looks: mpsc::Receiver<UserId>,
+    limit: Option<UserLimit>,
+    mut looks: mpsc::Receiver<Look>,
 ) {
     let enforcer = Enforcer {
         reader: Reader::new(gateway.bus.clone()),
@@ -75,29 +84,33 @@ pub(crate) async fn enforce(
     };
     let users = stream::poll_fn(|cx| looks.poll_recv(cx));
     users
-        .for_each_concurrent(CONCURRENCY, |user| enforcer.look_at(user))
+        .for_each_concurrent(CONCURRENCY, |look| enforcer.look_at(look))
         .await;
 }
 
 // === impl Enforcer ===
 
 impl Enforcer {
-    async fn look_at(&self, user: UserId) {
-        if let Err(error) = self.try_look_at(&user).await {
+    async fn look_at(&self, look: Look) {
+        let Some(limit) = narrow(self.limit, look.at_most) else {
+            return;
+        };
+        let user = look.user;
+        if let Err(error) = self.try_look_at(&user, limit).await {
             // The next connection of the user looks again.
             self.failed.increment(1);
             tracing::warn!(%user, %error, "a user's connections can't be counted");
         }
     }
 
-    async fn try_look_at(&self, user: &UserId) -> Result<(), BusError> {
+    async fn try_look_at(&self, user: &UserId, limit: UserLimit) -> Result<(), BusError> {
         let entries = self.reader.of_user(user).await?;
-        if surplus(&entries, self.limit).is_empty() {
+        if surplus(&entries, limit).is_empty() {
             return Ok(());
         }
         let entries = self.those_there(entries).await;
         let mut outcome = Ok(());
-        for id in surplus(&entries, self.limit) {
+        for id in surplus(&entries, limit) {
             // The others are closed whatever becomes of one of them.
             match self.close(&id).await {
                 Ok(closed) => self.closed.increment(closed),
@@ -136,6 +149,19 @@ impl Enforcer {
             None => Ok(0),
         }
     }
+}
+
+/// The limit that counts for a user whose token has one of its own.
+fn narrow(limit: Option<UserLimit>, at_most: Option<NonZeroU32>) -> Option<UserLimit> {
+    let Some(at_most) = at_most.map(NonZeroU32::get) else {
+        return limit;
+    };
+    let limit = limit.unwrap_or(UserLimit {
+        max: at_most,
+        when_full: WhenFull::RefuseNew,
+    });
+    let max = limit.max.min(at_most);
+    Some(UserLimit { max, ..limit })
 }
 
 /// The connections that are too many, of those that a user has. The same

@@ -1,26 +1,5 @@
-//! Text messages: what was decoded is decoded again from its own encoding, and
-//! means the same in the binary subprotocol.
+//! Runs `json_events` of crates/fuzzing.
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use prost::Message;
-use wire::Subprotocol;
-
-fuzz_target!(|data: &[u8]| {
-    let Ok(message) = Subprotocol::Json.decode(data) else {
-        return;
-    };
-    let json = serde_json::to_vec(&message).expect("what was read can be written");
-    assert_eq!(
-        Subprotocol::Json.decode(&json).expect("our own encoding"),
-        message
-    );
-    let binary = message.encode_to_vec();
-    assert_eq!(
-        Subprotocol::Protobuf
-            .decode(&binary)
-            .expect("our own encoding"),
-        message
-    );
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzzing::check("json_events", data));

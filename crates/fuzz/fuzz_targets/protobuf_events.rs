@@ -1,26 +1,5 @@
-//! Binary messages, either way: what was decoded is decoded again from its own
-//! encoding, and events encoded one by one join to the message that holds them.
+//! Runs `protobuf_events` of crates/fuzzing.
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use prost::Message;
-use wire::{Subprotocol, client::ServerMessage};
-
-fuzz_target!(|data: &[u8]| {
-    if let Ok(message) = Subprotocol::Protobuf.decode(data) {
-        let encoded = message.encode_to_vec();
-        let again = Subprotocol::Protobuf
-            .decode(&encoded)
-            .expect("our own encoding");
-        assert_eq!(message, again);
-    }
-    if let Ok(message) = ServerMessage::decode(data) {
-        let mut joined = Vec::new();
-        for event in &message.events {
-            Subprotocol::Protobuf.encode_event(event, &mut joined);
-        }
-        assert_eq!(joined, Subprotocol::Protobuf.encode(&message));
-        assert_eq!(ServerMessage::decode(&joined[..]), Ok(message));
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzzing::check("protobuf_events", data));

@@ -183,6 +183,11 @@ impl Hub {
         key.is_some_and(|key| member.is_some_and(|member| member.find(key).is_some()))
     }
 
+    /// What `member` speaks, if there is such a member.
+    pub fn subprotocol(&self, member: MemberId) -> Option<Subprotocol> {
+        self.members.get(member).map(|member| member.subprotocol)
+    }
+
     /// How many channels `member` listens to.
     pub fn subscription_count(&self, member: MemberId) -> usize {
         self.members

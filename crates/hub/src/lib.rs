@@ -47,5 +47,5 @@ pub use outbox::{ITEM_OVERHEAD, Outbox};
 pub use place::Place;
 pub use policy::{BacklogLimits, DeliveryPolicy, OutboxLimits, Overflow};
 pub use publication::EncodedPublication;
-pub use snapshot::frames;
+pub use snapshot::{frame, frames};
 pub use verdict::{Answer, Entrance, Start, Ticket, Verdict};

@@ -26,11 +26,11 @@ impl Hub {
         let (urgency, alias) = match &event.event {
             Some(Event::Subscribed(subscribed)) => (Urgency::First, subscribed.alias),
             Some(Event::Unsubscribed(unsubscribed)) => (Urgency::First, unsubscribed.alias),
-            // Who asked with a ping, or is told to go, has read what was before it; pages
-            // are large, and nobody hurries for them.
-            Some(Event::Pong(_) | Event::Closing(_) | Event::HistoryResult(_)) => {
-                (Urgency::InTurn, 0)
-            }
+            // Who asked with a ping, is told to go, or what its new token permits, has
+            // read what was before it; pages are large, and nobody hurries for them.
+            Some(
+                Event::Pong(_) | Event::Closing(_) | Event::Refreshed(_) | Event::HistoryResult(_),
+            ) => (Urgency::InTurn, 0),
             _ => (Urgency::First, 0),
         };
         let control = Box::new(Control { frame, receipt });

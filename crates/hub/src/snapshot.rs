@@ -3,9 +3,13 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use wire::Subprotocol;
+use wire::{Subprotocol, client::ServerEvent};
 
-use crate::{chunk::MAX_CHUNK_BYTES, frame::FrameBuilder, publication::EncodedPublication};
+use crate::{
+    chunk::MAX_CHUNK_BYTES,
+    frame::{Frame, FrameBuilder},
+    publication::EncodedPublication,
+};
 
 /// Publications as whole WebSocket messages, to be queued by
 /// [`Hub::send_frame`](crate::Hub::send_frame) for any number of members that
@@ -27,6 +31,12 @@ pub fn frames(
         rest = after;
     }
     frames.into()
+}
+
+/// An event as a whole WebSocket message, to be queued by
+/// [`Hub::send_state`](crate::Hub::send_state) for any number of members that share it.
+pub fn frame(event: &ServerEvent, subprotocol: Subprotocol) -> Rc<[u8]> {
+    Rc::from(&*Frame::of_event(subprotocol, event))
 }
 
 /// How many of the first publications go into one message; one at least.

@@ -70,10 +70,10 @@ pub fn user_token(user: &UserId) -> String {
     token(user.as_str())
 }
 
-/// Any text as one token: itself if it is one already, else `=` and its
+/// Any text as one token of a key: itself if it is one already, else `=` and its
 /// base64url. No text that stands for itself begins with `=`, so no two texts
 /// share a token.
-fn token(text: &str) -> String {
+pub fn token(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if !text.is_empty() && text.bytes().all(plain) {
         text.to_owned()

@@ -28,7 +28,7 @@ use bus::{Bus, BusError, BusExt, Log, LogLimits, Pattern, Table, TableSpec};
 
 pub use self::{
     event::{CLOSED_SUBJECT, EVENTS_PATTERN, GATEWAY_LOST, OPENED_SUBJECT},
-    key::user_token,
+    key::{token, user_token},
     reader::Reader,
     reaper::Reaper,
     registrar::{ConnectionRecord, Registrar, Written},

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use wire::{
-    Channel, CloseCause,
+    Channel, CloseCause, ConnectionId, SessionId, UserId,
     client::{Position, ServerEvent, SubscribeOptions},
 };
 
-use crate::{introduction::Introduction, reply};
+use crate::{hidden::Hidden, introduction::Introduction, reply};
 
 /// One thing to do, in the order the session asked for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +22,7 @@ pub enum Action {
     /// [`crate::Verifying::rejected`].
     Authenticate {
         /// As the client sent it; not empty.
-        token: String,
+        token: Hidden<String>,
         /// Who it comes from.
         introduction: Introduction,
     },
@@ -114,6 +114,26 @@ pub enum Action {
         /// At most so many publications; zero: as many as may be.
         limit: u32,
     },
+    /// Find out who is in a channel; answer by [`crate::Established::presence`], once.
+    Presence {
+        /// Names the operation; never zero.
+        id: u32,
+        /// Which; permitted.
+        channel: Channel,
+    },
+    /// Send something to other members of a channel; answer by
+    /// [`crate::Established::signalled`], once. Whether the client is a member
+    /// itself is the owner's to check.
+    Signal {
+        /// Names the operation; never zero.
+        id: u32,
+        /// Of which both are members; permitted.
+        channel: Channel,
+        /// Whom it is for.
+        to: Addressee,
+        /// What they get.
+        payload: Bytes,
+    },
     /// Keep a will for the session; answer by
     /// [`crate::Established::will_settled`], once.
     ArmWill {
@@ -133,6 +153,13 @@ pub enum Action {
         /// Names the operation; never zero.
         id: u32,
     },
+    /// Verify the token, then call [`crate::Established::refreshed`], once.
+    Refresh {
+        /// Names the operation; never zero.
+        id: u32,
+        /// As the client sent it; not empty.
+        token: Hidden<String>,
+    },
     /// Close the connection. The `Closing` event is the [`Action::Send`] just
     /// before; no action comes after.
     Close(CloseCause),
@@ -147,6 +174,17 @@ pub enum HistoryStart {
     After(Position),
     /// With the first publication since then, Unix time in milliseconds.
     Time(i64),
+}
+
+/// Whom a signal is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Addressee {
+    /// All sessions of a user.
+    User(UserId),
+    /// One session.
+    Session(SessionId),
+    /// One connection.
+    Connection(ConnectionId),
 }
 
 /// A queue of actions; one for each shard is enough, as it keeps its memory

@@ -1,5 +1,7 @@
 //! What a session is told from outside: settings, rights and identity.
 
+use std::num::NonZeroU32;
+
 use bytes::Bytes;
 use wire::{
     Channel, ConnectionId, GatewayId, MAX_CHANNEL_BYTES, SessionId, UserId,
@@ -26,8 +28,25 @@ pub struct SessionConfig {
 /// Refusals are [`ErrorCode::UnknownNamespace`], [`ErrorCode::UnknownRoute`] and
 /// [`ErrorCode::PermissionDenied`]; the client is told the code as it is.
 pub trait Grants {
+    /// Subscriptions that the client may have at once, where that is fewer than the
+    /// settings of the gateway allow.
+    fn max_subscriptions(&self) -> Option<NonZeroU32> {
+        None
+    }
+
     /// Whether the client may subscribe to the channel.
     fn subscribe(&self, channel: &Channel) -> Result<(), ErrorCode>;
+
+    /// Whether the client may read the channel's past.
+    fn history(&self, channel: &Channel) -> Result<(), ErrorCode>;
+
+    /// Whether the client may see who is in the channel: [`ErrorCode::NoPresence`]
+    /// where nobody keeps that.
+    fn presence(&self, channel: &Channel) -> Result<(), ErrorCode>;
+
+    /// Whether clients that may see who is in the channel may send each other
+    /// signals there: otherwise [`ErrorCode::NoSignals`].
+    fn signal(&self, channel: &Channel) -> Result<(), ErrorCode>;
 
     /// Whether the client may publish to the channel.
     fn publish(&self, channel: &Channel) -> Result<(), ErrorCode>;
@@ -51,6 +70,8 @@ pub struct Authenticated {
     pub ticket: Bytes,
     /// The client follows `Migrate`.
     pub migrates: bool,
+    /// The limits in force for this connection.
+    pub limits: Limits,
 }
 
 // === impl SessionConfig ===

@@ -8,11 +8,13 @@
 //! longer than the window; nothing is dropped, nothing runs beyond the window,
 //! and what is kept is less than one message.
 
+use std::num::NonZeroU32;
+
 use wire::{
     Channel, CloseCause,
     client::{
-        ClientEvent, ErrorCode, Hello, Publish, Request, SetSubscription, Subscribe, Unsubscribe,
-        client_event::Event,
+        ClientEvent, ErrorCode, Hello, Publish, Request, SetSubscription, Subscribe,
+        SubscribeOptions, Unsubscribe, client_event::Event,
     },
 };
 
@@ -26,9 +28,11 @@ use crate::{
     waiting::Waiting,
 };
 
+mod among;
 mod answers;
 mod by_server;
 mod kept;
+mod refreshing;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -158,15 +162,12 @@ impl Established {
             Some(Event::Ack(ack)) => self.ack(ack, ctx.actions),
             Some(Event::Ping(ping)) => ctx.actions.push(Action::Send(reply::pong(ping.nonce))),
             Some(Event::Hello(hello)) => self.hello(*hello, ctx.actions),
-            Some(Event::Refresh(refresh)) => {
-                refuse(refresh.id, ErrorCode::Unimplemented, ctx.actions)
-            }
+            Some(Event::Refresh(refresh)) => self.refresh(refresh, ctx.actions),
             Some(Event::History(history)) => self.read_history(history, ctx),
             Some(Event::ArmWill(will)) => self.arm_will(will, ctx),
             Some(Event::DisarmWill(disarm)) => self.disarm_will(disarm.id, ctx.actions),
-            Some(Event::Presence(presence)) => {
-                refuse(presence.id, ErrorCode::Unimplemented, ctx.actions)
-            }
+            Some(Event::Presence(presence)) => self.ask_presence(presence, ctx),
+            Some(Event::Signal(signal)) => self.signal(signal, ctx),
             Some(Event::SetSubscription(set)) => self.set_subscription(set, ctx),
             // An event that a later version of the protocol defines.
             None => refuse(0, ErrorCode::Unimplemented, ctx.actions),
@@ -274,7 +275,7 @@ impl Established {
             since,
             options,
         } = subscribe;
-        match self.check_subscribe(id, &channel, ctx) {
+        match self.check_subscribe(id, &channel, options.as_ref(), ctx) {
             Ok(channel) => {
                 self.in_flight.begin(id, Operation::Subscribe);
                 self.waiting.begin_subscribe(id, channel.clone());
@@ -297,7 +298,12 @@ impl Established {
             options,
         } = set;
         let checked = self.check_id(id);
-        match checked.and_then(|()| ctx.config.channel(&channel)) {
+        let checked = checked.and_then(|()| {
+            let channel = ctx.config.channel(&channel)?;
+            among::check_options(options.as_ref(), &channel, ctx)?;
+            Ok(channel)
+        });
+        match checked {
             Ok(channel) => {
                 self.in_flight.begin(id, Operation::SetSubscription);
                 ctx.actions.push(Action::SetSubscription {
@@ -314,23 +320,33 @@ impl Established {
         &self,
         id: u32,
         channel: &str,
+        options: Option<&SubscribeOptions>,
         ctx: &Context<'_>,
     ) -> Result<Channel, ErrorCode> {
         self.check_id(id)?;
         let channel = ctx.config.channel(channel)?;
         ctx.grants.subscribe(&channel)?;
+        among::check_options(options, &channel, ctx)?;
         if self.waiting.is_subscribing(&channel) {
             return Err(ErrorCode::AlreadySubscribed);
         }
-        self.check_room(ctx.config).map(|()| channel)
+        let of_token = ctx.grants.max_subscriptions();
+        self.check_room(ctx.config, of_token).map(|()| channel)
     }
 
-    fn check_room(&self, config: &SessionConfig) -> Result<(), ErrorCode> {
-        match config.limits.max_subscriptions {
-            limit if limit != 0 && self.subscriptions >= limit => {
-                Err(ErrorCode::TooManySubscriptions)
-            }
-            _ => Ok(()),
+    fn check_room(
+        &self,
+        config: &SessionConfig,
+        of_token: Option<NonZeroU32>,
+    ) -> Result<(), ErrorCode> {
+        let limits = [
+            config.limits.max_subscriptions,
+            of_token.map_or(0, NonZeroU32::get),
+        ];
+        let is_full = |limit| limit != 0 && self.subscriptions >= limit;
+        match limits.into_iter().any(is_full) {
+            true => Err(ErrorCode::TooManySubscriptions),
+            false => Ok(()),
         }
     }
 

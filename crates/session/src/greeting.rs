@@ -7,17 +7,26 @@ use wire::{
 
 use crate::{
     action::{Action, Actions},
+    hidden::Hidden,
     introduction::Introduction,
     verifying::Verifying,
 };
 
 /// Waits for Hello.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Greeting;
+pub struct Greeting {
+    /// It is known who the client is, without a token.
+    tokenless: bool,
+}
 
 // === impl Greeting ===
 
 impl Greeting {
+    /// Waits for a Hello that needs no token, as the verdict is there already.
+    pub fn tokenless() -> Self {
+        Self { tokenless: true }
+    }
+
     /// Handles the first event. Hello with a token asks for
     /// [`Action::Authenticate`] and gives the next phase; anything else closes
     /// the connection and gives `None`.
@@ -28,14 +37,14 @@ impl Greeting {
         };
         let mut hello = *hello;
         let token = std::mem::take(&mut hello.token);
-        if token.is_empty() {
+        if token.is_empty() && !self.tokenless {
             actions.close(CloseCause::NotAuthenticated);
             return None;
         }
         match Introduction::read(hello) {
             Ok(introduction) => {
                 actions.push(Action::Authenticate {
-                    token,
+                    token: Hidden(token),
                     introduction,
                 });
                 Some(Verifying::after_hello())
@@ -58,7 +67,7 @@ mod tests {
 
     fn greet(event: Option<Event>) -> (Option<Verifying>, Actions) {
         let mut actions = Actions::new();
-        let next = Greeting.handle(ClientEvent { event }, &mut actions);
+        let next = Greeting::default().handle(ClientEvent { event }, &mut actions);
         (next, actions)
     }
 
@@ -71,6 +80,19 @@ mod tests {
         );
         assert_eq!(actions.pop(), Some(Action::Close(cause)));
         assert!(actions.is_empty());
+    }
+
+    #[test]
+    fn hello_needs_no_token_where_somebody_vouches() {
+        let hello = Event::Hello(Hello::default().into());
+        let event = ClientEvent { event: Some(hello) };
+        let mut actions = Actions::new();
+        assert!(Greeting::tokenless().handle(event, &mut actions).is_some());
+        let asked = actions.pop();
+        assert!(
+            matches!(asked, Some(Action::Authenticate { .. })),
+            "{asked:?}"
+        );
     }
 
     #[test]
@@ -87,7 +109,7 @@ mod tests {
         let (next, mut actions) = greet(Some(Event::Hello(hello.into())));
         assert!(next.is_some());
         let expected = Action::Authenticate {
-            token: "t".into(),
+            token: Hidden("t".into()),
             introduction: Introduction {
                 client_name,
                 client_version: "1.0".into(),

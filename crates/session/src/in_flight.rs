@@ -28,6 +28,12 @@ pub(crate) enum Operation {
     History,
     /// Awaits Accepted or Error.
     Will,
+    /// Awaits PresenceResult or Error.
+    Presence,
+    /// Awaits Accepted or Error.
+    Signal,
+    /// Awaits Refreshed or Error.
+    Refresh,
 }
 
 /// Ids in use, bounded by the window. Searched from end to end: a window is
@@ -44,6 +50,11 @@ impl InFlight {
 
     pub(crate) fn contains(&self, id: u32) -> bool {
         self.0.iter().any(|&(used, _)| used == id)
+    }
+
+    /// Whether an operation of this kind awaits its answer.
+    pub(crate) fn has(&self, operation: Operation) -> bool {
+        self.0.iter().any(|&(_, used_for)| used_for == operation)
     }
 
     /// Takes an id into use, which must be free.

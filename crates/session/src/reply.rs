@@ -4,8 +4,8 @@ use bytes::Bytes;
 use wire::{
     Channel, CloseCause, Offset,
     client::{
-        Accepted, Closing, Error, ErrorCode, Failure, Migrate, Notice, Pong, Response, ServerEvent,
-        Unsubscribed, Welcome, response::Outcome, server_event::Event,
+        Accepted, Closing, Error, ErrorCode, Failure, Migrate, Notice, Pong, Refreshed, Response,
+        ServerEvent, Unsubscribed, Welcome, response::Outcome, server_event::Event,
     },
 };
 
@@ -36,7 +36,7 @@ pub fn welcome(who: &Authenticated, config: &SessionConfig, server_time_ms: i64)
         session_id: who.session.to_string(),
         user: who.user.to_string(),
         session_ticket: who.ticket.clone(),
-        limits: Some(config.limits),
+        limits: Some(who.limits),
         capabilities: who
             .migrates
             .then(|| MIGRATE.to_owned())
@@ -70,11 +70,38 @@ pub fn recovered() -> ServerEvent {
     notice("recovered", "the gateway reaches its message bus again")
 }
 
+/// Told some time before the token expires, which closes the connection in
+/// `in_ms`, unless a newer token has come by then.
+pub fn token_expiring(in_ms: u32) -> ServerEvent {
+    notice_in("token_expiring", "refresh the token, which expires", in_ms)
+}
+
+/// Told when the token was revoked and a newer one may come: meanwhile it permits
+/// nothing, and the connection is closed in `in_ms`.
+pub fn token_revoked(in_ms: u32) -> ServerEvent {
+    notice_in(
+        "token_revoked",
+        "refresh the token, which was revoked",
+        in_ms,
+    )
+}
+
 fn notice(kind: &str, message: &str) -> ServerEvent {
+    notice_in(kind, message, 0)
+}
+
+fn notice_in(kind: &str, message: &str, in_ms: u32) -> ServerEvent {
     event(Event::Notice(Notice {
         kind: kind.into(),
         message: message.into(),
-        in_ms: 0,
+        in_ms,
+    }))
+}
+
+pub(crate) fn refreshed(id: u32, token_expires_at_ms: i64) -> ServerEvent {
+    event(Event::Refreshed(Refreshed {
+        id,
+        token_expires_at_ms,
     }))
 }
 
@@ -102,6 +129,15 @@ pub(crate) fn accepted(id: u32, offset: Offset) -> ServerEvent {
     event(Event::Accepted(Accepted {
         id,
         offset: offset.0,
+        reached: 0,
+    }))
+}
+
+pub(crate) fn reached(id: u32, reached: u32) -> ServerEvent {
+    event(Event::Accepted(Accepted {
+        id,
+        offset: 0,
+        reached,
     }))
 }
 
@@ -152,6 +188,10 @@ mod tests {
             generation: 3,
         };
         let user = UserId::new("alice").expect("valid");
+        let limits = Limits {
+            max_in_flight: 16,
+            ..Limits::default()
+        };
         let who = Authenticated {
             user,
             session: SessionId(0xab),
@@ -159,10 +199,7 @@ mod tests {
             token_expires_at_ms: 7,
             ticket: Bytes::from_static(b"ticket"),
             migrates: true,
-        };
-        let limits = Limits {
-            max_in_flight: 16,
-            ..Limits::default()
+            limits,
         };
         let config = SessionConfig {
             gateway,

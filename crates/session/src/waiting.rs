@@ -99,6 +99,17 @@ impl Waiting {
         Some(true)
     }
 
+    /// Puts an Unsubscribe of the gateway's behind each pending Subscribe of the
+    /// client's to one of these channels.
+    pub(crate) fn unsubscribe_those(&mut self, mut which: impl FnMut(&Channel) -> bool) {
+        let contents = self.0.iter_mut();
+        for pending in contents.flat_map(|contents| &mut contents.subscribes) {
+            if pending.id != 0 && pending.unsubscribe.is_none() && which(&pending.channel) {
+                pending.unsubscribe = Some(0);
+            }
+        }
+    }
+
     /// Ends a pending subscribe; gives the Unsubscribe behind it, if there is one.
     pub(crate) fn end_subscribe(&mut self, id: u32, channel: &Channel) -> Option<u32> {
         let subscribes = &mut self.0.as_mut()?.subscribes;

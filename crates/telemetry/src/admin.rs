@@ -3,14 +3,14 @@
 //! Ends when its scope is cancelled; drain that scope last, so that probes see
 //! the process not ready, but alive, while it drains.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
-    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
@@ -50,6 +50,19 @@ pub struct Admin {
     pages: Pages,
 }
 
+/// A page of another part of the process, rendered for each request.
+#[derive(Clone)]
+pub struct Page {
+    /// Where it is, e.g. `/.well-known/jwks.json`.
+    pub path: &'static str,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// How long whoever asks may keep it.
+    pub max_age: Duration,
+    /// Makes it; must not block.
+    pub render: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
 /// The admin port could not be bound.
 #[derive(Debug, Error)]
 #[error("could not bind the admin server to {address}")]
@@ -64,6 +77,7 @@ pub struct BindError {
 struct Pages {
     metrics: Metrics,
     health: Health,
+    others: Vec<Page>,
 }
 
 // === impl Admin ===
@@ -84,10 +98,21 @@ impl Admin {
             Ok(Self {
                 listener,
                 local_addr,
-                pages: Pages { metrics, health },
+                pages: Pages {
+                    metrics,
+                    health,
+                    others: Vec::new(),
+                },
             })
         };
         bind.await.map_err(|source| BindError { address, source })
+    }
+
+    /// Serves one page more.
+    #[must_use]
+    pub fn with_page(mut self, page: Page) -> Self {
+        self.pages.others.push(page);
+        self
     }
 
     /// Where it listens.
@@ -145,24 +170,46 @@ async fn serve(socket: TcpStream, pages: Pages) {
 
 impl Pages {
     fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let render: fn(&Self) -> Response<Full<Bytes>> = match request.uri().path() {
-            "/metrics" => |pages| {
-                pages.health.record();
-                page(StatusCode::OK, PROMETHEUS, pages.metrics.render())
+        let path = request.uri().path();
+        let render: Box<dyn Fn() -> Response<Full<Bytes>> + '_> = match path {
+            "/metrics" => Box::new(|| {
+                self.health.record();
+                page(StatusCode::OK, PROMETHEUS, self.metrics.render())
+            }),
+            "/livez" => Box::new(|| page(StatusCode::OK, TEXT, "alive\n")),
+            "/readyz" => Box::new(|| report(&self.health.readiness())),
+            "/startupz" => Box::new(|| report(&self.health.startup())),
+            _ => match self.others.iter().find(|page| page.path == path) {
+                Some(other) => Box::new(|| other.respond()),
+                None => return page(StatusCode::NOT_FOUND, TEXT, "no such page\n"),
             },
-            "/livez" => |_| page(StatusCode::OK, TEXT, "alive\n"),
-            "/readyz" => |pages| report(&pages.health.readiness()),
-            "/startupz" => |pages| report(&pages.health.startup()),
-            _ => return page(StatusCode::NOT_FOUND, TEXT, "no such page\n"),
         };
         if matches!(*request.method(), Method::GET | Method::HEAD) {
-            return render(self);
+            return render();
         }
         let mut refusal = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "read only\n");
         refusal
             .headers_mut()
             .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         refusal
+    }
+}
+
+// === impl Page ===
+
+impl Page {
+    fn respond(&self) -> Response<Full<Bytes>> {
+        let mut response = page(StatusCode::OK, self.content_type, (self.render)());
+        let kept = format!("public, max-age={}", self.max_age.as_secs());
+        let kept = HeaderValue::try_from(kept).expect("digits");
+        response.headers_mut().insert(CACHE_CONTROL, kept);
+        response
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.path, f)
     }
 }
 

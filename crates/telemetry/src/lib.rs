@@ -11,7 +11,7 @@ mod metrics;
 mod recorder;
 mod traces;
 
-pub use admin::{Admin, BindError};
+pub use admin::{Admin, BindError, Page};
 pub use chain::chain;
 pub use health::{Condition, Health};
 pub use logs::{LogFormat, LogFormatError, LogsError, init_tracing};

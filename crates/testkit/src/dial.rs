@@ -30,6 +30,7 @@ pub struct Dial {
     headers: Vec<(String, String)>,
     receive_buffer: Option<u32>,
     from: Option<IpAddr>,
+    prelude: Vec<u8>,
 }
 
 /// A plain HTTP answer.
@@ -55,6 +56,7 @@ impl Dial {
             headers: Vec::new(),
             receive_buffer: None,
             from: None,
+            prelude: Vec::new(),
         };
         dial.header("Host", "gateway")
             .header("Connection", "Upgrade")
@@ -129,6 +131,12 @@ impl Dial {
         self
     }
 
+    /// Sends these bytes ahead of the request, as proxies do.
+    pub fn prelude(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.prelude = bytes.into();
+        self
+    }
+
     /// The request's text.
     pub fn text(&self) -> String {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
@@ -197,7 +205,7 @@ impl Dial {
 
     async fn ask(&self, early: &[u8]) -> Result<RawClient, HttpAnswer> {
         let mut stream = self.open().await;
-        let request = [self.text().as_bytes(), early].concat();
+        let request = [&self.prelude, self.text().as_bytes(), early].concat();
         stream
             .write_all(&request)
             .await

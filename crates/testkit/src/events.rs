@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use wire::client::{
-    Ack, ArmWill, Cancel, ClientEvent, DisarmWill, Hello, History, Ping, Position, Publish,
-    Request, SetSubscription, Subscribe, SubscribeOptions, Unsubscribe, client_event::Event,
+    Ack, ArmWill, Cancel, ClientEvent, DisarmWill, Hello, History, Ping, Position, Presence,
+    Publish, Refresh, Request, SetSubscription, Signal, Subscribe, SubscribeOptions, Unsubscribe,
+    client_event::Event, signal::To,
 };
 
 /// A Hello; an empty `token` means that the upgrade request carried it.
@@ -122,6 +123,47 @@ pub fn history(id: u32, channel: &str) -> ClientEvent {
     }))
 }
 
+/// A Subscribe that asks to be told who comes and goes.
+pub fn subscribe_told(id: u32, channel: &str) -> ClientEvent {
+    event(Event::Subscribe(Subscribe {
+        id,
+        channel: channel.to_owned(),
+        since: None,
+        options: Some(SubscribeOptions {
+            presence: true,
+            ..SubscribeOptions::default()
+        }),
+    }))
+}
+
+/// Asks who is in a channel.
+pub fn presence(id: u32, channel: &str) -> ClientEvent {
+    let channel = channel.to_owned();
+    event(Event::Presence(Presence { id, channel }))
+}
+
+/// A Signal to all sessions of a user.
+pub fn signal_user(id: u32, channel: &str, user: &str, payload: &str) -> ClientEvent {
+    signal(id, channel, To::User(user.to_owned()), payload)
+}
+
+/// A Signal to a session.
+pub fn signal_session(id: u32, channel: &str, session: &str, payload: &str) -> ClientEvent {
+    signal(id, channel, To::SessionId(session.to_owned()), payload)
+}
+
+/// A Signal to a connection.
+pub fn signal_connection(id: u32, channel: &str, connection: &str, payload: &str) -> ClientEvent {
+    let to = To::ConnectionId(connection.to_owned());
+    signal(id, channel, to, payload)
+}
+
+/// Presents a newer token.
+pub fn refresh(id: u32, token: &str) -> ClientEvent {
+    let token = token.to_owned();
+    event(Event::Refresh(Refresh { id, token }))
+}
+
 /// A Ping event, which a Pong event answers.
 pub fn ping(nonce: u32) -> ClientEvent {
     event(Event::Ping(Ping { nonce }))
@@ -135,6 +177,15 @@ fn subscribe_at(id: u32, channel: &str, since: Option<Position>) -> ClientEvent 
         options: None,
     };
     event(Event::Subscribe(subscribe))
+}
+
+fn signal(id: u32, channel: &str, to: To, payload: &str) -> ClientEvent {
+    event(Event::Signal(Signal {
+        id,
+        channel: channel.to_owned(),
+        to: Some(to),
+        payload: payload.to_owned().into(),
+    }))
 }
 
 fn event(event: Event) -> ClientEvent {

@@ -1,8 +1,9 @@
 //! Awaiting a certain kind of event, and nothing else before it.
 
 use wire::client::{
-    Accepted, Direct, ErrorCode, Failure, Gap, HistoryResult, Migrate, Pong, Publication, Response,
-    Subscribed, Unsubscribed, Welcome, response::Outcome, server_event::Event,
+    Accepted, Direct, ErrorCode, Failure, Gap, HistoryResult, Migrate, Notice, Pong,
+    PresenceChange, PresenceResult, Publication, Refreshed, Response, Signalled, Subscribed,
+    Unsubscribed, Welcome, response::Outcome, server_event::Event,
 };
 
 use crate::RawClient;
@@ -35,6 +36,11 @@ awaited! {
     gap => Gap;
     pong => Pong;
     migrate => Migrate;
+    notice => Notice;
+    refreshed => Refreshed;
+    presence_result => PresenceResult;
+    presence_change => PresenceChange;
+    signalled => Signalled;
 }
 
 impl RawClient {

@@ -23,12 +23,13 @@ pub use cluster::{Cluster, Layout};
 pub use collector::{Collector, SeenSpan};
 pub use dial::{Dial, HttpAnswer};
 pub use events::{
-    ack, arm_will, cancel, disarm_will, hello, hello_again, history, ping, publish, request,
-    request_within, set_subscription, subscribe, subscribe_since, unsubscribe,
+    ack, arm_will, cancel, disarm_will, hello, hello_again, history, ping, presence, publish,
+    refresh, request, request_within, set_subscription, signal_connection, signal_session,
+    signal_user, subscribe, subscribe_since, subscribe_told, unsubscribe,
 };
 pub use nats::{NatsCluster, NatsServer, RawMessage, RawNats};
 pub use process::{AdminAnswer, Process};
 pub use proxy::Proxy;
 pub use throttle::{Rate, Throttled};
-pub use tokens::Tokens;
+pub use tokens::{Tokens, forge_hs256};
 pub use wait::{DEADLINE, eventually, within};

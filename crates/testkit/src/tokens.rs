@@ -6,6 +6,12 @@ use std::{
 };
 
 use auth::{KeyPair, KeySet, NewToken, Signer, Verifier, VerifierConfig};
+use aws_lc_rs::{
+    hmac,
+    signature::{Ed25519KeyPair, KeyPair as _},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::Value;
 use wire::UserId;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -23,6 +29,11 @@ pub struct Tokens {
 impl Tokens {
     /// With a new Ed25519 key pair.
     pub fn new() -> Self {
+        Self::with(VerifierConfig::default())
+    }
+
+    /// Likewise; tokens are taken as this says.
+    pub fn with(config: VerifierConfig) -> Self {
         let pair = KeyPair::generate_ed25519("test");
         let keys = KeySet::new(&[pair.verifying]).expect("a new key is a valid one");
         let private_key = pair.signing.private_key.as_ref();
@@ -33,7 +44,7 @@ impl Tokens {
         Self {
             private_key,
             signer: Signer::from_key(&pair.signing).expect("a new key is a valid one"),
-            verifier: Arc::new(Verifier::new(keys, VerifierConfig::default())),
+            verifier: Arc::new(Verifier::new(keys, config)),
         }
     }
 
@@ -48,9 +59,37 @@ impl Tokens {
         self.signer.issue(&Self::claims(user), long_ago).0
     }
 
+    /// A valid token that was issued so long ago.
+    pub fn older(&self, user: &str, age: Duration) -> String {
+        let issued = SystemTime::now() - age;
+        self.signer.issue(&Self::claims(user), issued).0
+    }
+
     /// A token that says what the test wants.
     pub fn issue(&self, token: &NewToken) -> String {
         self.signer.issue(token, SystemTime::now()).0
+    }
+
+    /// Anything as a token, rightly signed by our Ed25519 key whatever its header
+    /// says.
+    pub fn forge(&self, header: &Value, claims: &Value) -> String {
+        let seed = URL_SAFE_NO_PAD.decode(&self.private_key);
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed.expect("a seed"));
+        let message = message(header, claims);
+        let signature = pair.expect("a valid seed").sign(message.as_bytes());
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// The bytes of our public key.
+    pub fn public_key(&self) -> Vec<u8> {
+        let seed = URL_SAFE_NO_PAD.decode(&self.private_key);
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed.expect("a seed"));
+        pair.expect("a valid seed").public_key().as_ref().to_vec()
+    }
+
+    /// The same as configurations have it.
+    pub fn public_key_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.public_key())
     }
 
     /// What takes these tokens, and no others.
@@ -72,6 +111,19 @@ impl Tokens {
         let user = UserId::new(user).expect("tests use valid user ids");
         NewToken::new(user, HOUR)
     }
+}
+
+/// Anything as a token, with an HMAC of this secret.
+pub fn forge_hs256(secret: &[u8], header: &Value, claims: &Value) -> String {
+    let message = message(header, claims);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    let tag = hmac::sign(&key, message.as_bytes());
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
+}
+
+fn message(header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}", part(header), part(claims))
 }
 
 impl Default for Tokens {

@@ -7,31 +7,47 @@
 mod admission;
 mod auth;
 mod build;
+mod callers;
 mod cluster;
+mod hook;
+mod insecure;
+mod issuers;
 mod load;
 mod mailbox;
+mod presence;
+mod signing;
 mod size;
 mod telemetry;
+mod tls;
 mod upstream;
 mod validate;
+mod weak;
 mod wills;
 
 use std::{net::SocketAddr, time::Duration};
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     admission::{AdmissionConfig, FlappingConfig},
-    auth::{AuthConfig, KeyEntry, Secret},
+    auth::{AnonymousConfig, AuthConfig, KeyAlgorithm, KeyEntry, Secret},
+    callers::{CallerCertificate, CallerKey, ControlTlsConfig},
     cluster::{
         DrainConfig, Fanout, IdempotencyConfig, NatsConfig, NatsTlsConfig, Redelivery, UserOverflow,
     },
+    hook::HookConfig,
+    insecure::{Warning, warnings_of_file},
+    issuers::{KeySources, TrustedIssuer},
     load::{ConfigError, load},
     mailbox::MailboxConfig,
+    presence::PresenceConfig,
+    signing::{SigningKeyEntry, TokensConfig},
     size::Size,
     telemetry::{TelemetryConfig, TracesSection},
-    upstream::UpstreamConfig,
+    tls::{CertificateEntry, GatewayTlsConfig},
+    upstream::{RateClassConfig, UpstreamConfig},
     wills::{FiringConfig, WillsConfig},
 };
 
@@ -49,6 +65,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Durable messages to users.
     pub mailbox: MailboxConfig,
+    /// Who is in channels.
+    pub presence: PresenceConfig,
     /// Logs.
     pub log: LogConfig,
     /// Telemetry that is sent somewhere.
@@ -71,13 +89,26 @@ pub struct GatewayConfig {
     pub id: String,
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// TLS of that port; absent: it is plain, for a load balancer before it.
+    pub tls: Option<GatewayTlsConfig>,
     /// Threads that own connections; 0: one for each core.
     pub shards: usize,
     /// Connections held at once; more get HTTP 503. What the process's file
     /// descriptors allow is a limit as well.
     pub max_connections: usize,
-    /// Handshakes under way at once. Each costs some 20 KiB until it is done.
+    /// Upgrade requests worked on at once, some 20 KiB each; more wait. One that has
+    /// not come whole does not count.
     pub max_handshakes: usize,
+    /// Percent of `max_connections` that may be before a valid Hello. Beyond, each new
+    /// one costs the slowest of those, of the address that has the most, their socket.
+    pub unfinished_percent: u8,
+    /// Networks of the proxies in front of the gateway, e.g. `10.0.0.0/8`; 64 at most.
+    /// From there, `X-Forwarded-For` says who the client is: its rightmost address
+    /// that is not in these networks.
+    #[schemars(with = "Vec<String>")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether those proxies speak the PROXY protocol.
+    pub proxy_protocol: ProxyProtocol,
     /// How fast clients get in.
     pub admission: AdmissionConfig,
     /// File descriptors that clients never get, so that the bus, gRPC and
@@ -87,6 +118,11 @@ pub struct GatewayConfig {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub handshake_timeout: Duration,
+    /// How long before its token expires a client is told so, to refresh it in time;
+    /// a quarter of what it has left, if that is less.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub token_notice: Duration,
     /// From the gateway's Close frame until the socket is dropped.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
@@ -151,13 +187,39 @@ pub struct GatewayConfig {
     pub echo: bool,
 }
 
+/// Whether proxies say by the PROXY protocol for whom they speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocol {
+    /// Connections begin with TLS or HTTP.
+    #[default]
+    Off,
+    /// Each begins with a header of version 2, and comes from `trusted_proxies`;
+    /// any other is dropped.
+    Required,
+}
+
 /// The control plane.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControlConfig {
-    /// Where backends connect by gRPC. Only loopback, as long as callers can't
-    /// be authenticated.
+    /// Where backends connect by gRPC. Without `key` and `client` only loopback, and
+    /// everybody may do everything.
     pub listen: SocketAddr,
+    /// TLS; absent: none.
+    pub tls: Option<ControlTlsConfig>,
+    /// Take keys on other addresses than loopback without TLS: for networks where
+    /// something else encrypts.
+    pub allow_plaintext: bool,
+    /// Callers with a bearer key (`tidegate key new`).
+    pub key: Vec<CallerKey>,
+    /// Callers with a certificate.
+    pub client: Vec<CallerCertificate>,
+    /// Tokens that are issued.
+    pub tokens: TokensConfig,
+    /// Keys that sign them: the newest one that may. None: the first of `auth.key`
+    /// that can.
+    pub signing_key: Vec<SigningKeyEntry>,
     /// Largest gRPC message.
     pub max_message: Size,
     /// Batches of one PublishStream that are not answered yet.
@@ -222,6 +284,14 @@ pub struct NamespaceConfig {
     /// How publications reach a gateway.
     #[serde(default)]
     pub fanout: Fanout,
+    /// Keep who is subscribed, for those who may know: by `Presence`, and by events as
+    /// they come and go.
+    #[serde(default)]
+    pub presence: bool,
+    /// Let clients that may see who is subscribed send each other signals, e.g. to
+    /// set up WebRTC. Needs `presence`.
+    #[serde(default)]
+    pub signals: bool,
     /// Who may publish.
     #[serde(default = "server")]
     pub publish: Access,
@@ -283,6 +353,8 @@ pub enum Access {
     Token,
     /// Every authenticated client, unless its token denies it.
     Anyone,
+    /// The same, and clients without a token where `auth.anonymous` lets them in.
+    Anonymous,
 }
 
 /// A name that clients may call.
@@ -293,6 +365,9 @@ pub struct RouteConfig {
     pub name: String,
     /// The bus subject its workers serve; absent: `tg.rq.` and the name.
     pub subject: Option<String>,
+    /// Clients without a token may call it as well.
+    #[serde(default)]
+    pub anonymous: bool,
     /// Deadline of requests that name none.
     #[serde(with = "humantime_serde", default = "five_seconds")]
     #[schemars(with = "String")]
@@ -331,13 +406,20 @@ impl Default for GatewayConfig {
         Self {
             id: "gw1".to_owned(),
             listen: SocketAddr::from(([0, 0, 0, 0], 7400)),
+            tls: None,
             shards: 0,
             max_connections: 200_000,
             // At 100 µs of CPU each, a core works through them in under a second.
             max_handshakes: 4096,
+            // As many as come in two seconds of a storm, and wait.
+            unfinished_percent: 25,
+            trusted_proxies: Vec::new(),
+            proxy_protocol: ProxyProtocol::Off,
             admission: AdmissionConfig::default(),
             reserved_descriptors: 256,
             handshake_timeout: Duration::from_secs(10),
+            // A client that fails to get a token has time to try again.
+            token_notice: Duration::from_secs(60),
             close_timeout: Duration::from_secs(5),
             heartbeat: Duration::from_secs(25),
             send_buffer: Size::kib(256),
@@ -371,6 +453,12 @@ impl Default for ControlConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7410)),
+            tls: None,
+            allow_plaintext: false,
+            key: Vec::new(),
+            client: Vec::new(),
+            tokens: TokensConfig::default(),
+            signing_key: Vec::new(),
             max_message: Size::kib(4096),
             in_flight_batches: 64,
             wills: FiringConfig::default(),

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use auth::NewToken;
 use lifecycle::Signals;
 use serde::Serialize;
@@ -116,7 +116,7 @@ fn configuration(options: &DevOptions) -> Result<Config> {
             config.log.filter = "warn".to_owned();
         }
     }
-    config.auth.add_generated_key()?;
+    config.auth.add_generated_key();
     for namespace in demo_namespaces() {
         if config
             .namespace
@@ -163,7 +163,7 @@ pub(crate) fn demo_toml() -> Result<String> {
 /// Keys that nobody else has, as environment variables for the same processes.
 pub(crate) fn demo_secrets() -> Result<Vec<(String, String)>> {
     let mut auth = AuthConfig::default();
-    auth.add_generated_key()?;
+    auth.add_generated_key();
     let key = &auth.key[0];
     let id = key.id.as_deref().unwrap_or_default();
     let private = key.private_key.as_ref().map(Secret::expose);
@@ -171,7 +171,7 @@ pub(crate) fn demo_secrets() -> Result<Vec<(String, String)>> {
     let key = format!("[{{id={id:?},algorithm=\"EdDSA\",private_key={private:?}}}]");
     // The seed of another key: 32 bytes that nobody knows.
     auth.key.clear();
-    auth.add_generated_key()?;
+    auth.add_generated_key();
     let ticket = auth.key[0].private_key.as_ref().map(Secret::expose);
     let tickets = format!("[{:?}]", ticket.unwrap_or_default());
     Ok(vec![
@@ -183,6 +183,7 @@ pub(crate) fn demo_secrets() -> Result<Vec<(String, String)>> {
 /// `echo` for the built-in worker, `orders.place` for the example.
 fn demo_routes() -> [RouteConfig; 2] {
     let route = |name: &str, subject: &str| RouteConfig {
+        anonymous: false,
         name: name.to_owned(),
         subject: Some(subject.to_owned()),
         deadline: Duration::from_secs(5),
@@ -207,6 +208,8 @@ fn demo_namespaces() -> [NamespaceConfig; 3] {
         priority: 0,
         metrics: true,
         fanout: Fanout::default(),
+        presence: true,
+        signals: true,
         publish,
         subscribe: Access::Anyone,
     };
@@ -222,16 +225,15 @@ fn demo_namespaces() -> [NamespaceConfig; 3] {
 }
 
 fn demo_token(config: &Config) -> Result<String> {
-    let signer = config
-        .auth
-        .signer()?
-        .expect("a development node has a signing key");
+    let now = SystemTime::now();
+    let signer = config.signing()?.and_then(|keys| keys.signer(now));
+    let signer = signer.context("none of control.signing_key may sign yet")?;
     let user = UserId::new(DEMO_USER).expect("valid");
     let token = NewToken {
         issuer: config.auth.issuer.clone(),
         audience: config.auth.audience.clone(),
         ..NewToken::new(user, TOKEN_LIFETIME)
     };
-    let (token, _expires_at) = signer.issue(&token, SystemTime::now());
+    let (token, _expires_at) = signer.issue(&token, now);
     Ok(token)
 }

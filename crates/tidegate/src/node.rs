@@ -2,6 +2,7 @@
 //! only; what the parts do is theirs.
 
 mod carrier;
+mod signing;
 
 use std::{
     net::SocketAddr,
@@ -10,10 +11,11 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use auth::Verifier;
+use auth::SigningKeys;
 use bus::Bus;
 use control::{Control, ControlDeps, Directory};
 use edge::{Drain, Edge};
+use keyring::Keyring;
 use lifecycle::{DrainOutcome, Scope};
 use registry::{Reader, Registrar};
 use telemetry::{Admin, Condition, Health, Metrics, Traces};
@@ -47,11 +49,13 @@ pub struct Node {
     /// the registry.
     carrier: Scope,
     bus: Arc<dyn Bus>,
+    /// Says what tokens are worth.
+    keyring: Arc<Keyring>,
     stop_deadline: Duration,
     gateway: Option<GatewayId>,
     drain: Option<Drain>,
     client_url: Option<String>,
-    grpc: Option<SocketAddr>,
+    grpc: Option<(&'static str, SocketAddr)>,
     admin: SocketAddr,
 }
 
@@ -102,7 +106,14 @@ impl Node {
         let started = health.register("started");
         let reachable = health.register("bus");
         let serving = role.has_gateway().then(|| health.register("serving"));
-        let admin = Admin::bind(config.admin.listen, metrics.clone(), health.clone()).await?;
+        let mut admin = Admin::bind(config.admin.listen, metrics.clone(), health.clone()).await?;
+        let keys = match role.has_control() {
+            true => config.signing()?.map(Arc::new),
+            false => None,
+        };
+        if let Some(keys) = &keys {
+            admin = admin.with_page(signing::page(keys));
+        }
         let admin_address = admin.local_addr();
         scope.spawn_cancellable("metrics-upkeep", metrics.upkeep());
         scope.spawn("admin", admin.run(scope.clone()));
@@ -119,8 +130,17 @@ impl Node {
             all.cancel();
         });
         carrier::follow(&bus, reachable, scope);
+        let keyring = Arc::new(config.auth.keyring()?);
+        if let Some(keys) = keys
+            .clone()
+            .filter(|_| !config.control.signing_key.is_empty())
+        {
+            signing::follow(config, keys, keyring.verifier(), scope)?;
+        }
+        scope.spawn_cancellable("keyring", keyring.clone().run());
         let mut node = Self {
             bus,
+            keyring,
             stop_deadline: config.gateway.close_timeout + STOP_MARGIN,
             gateway: None,
             drain: None,
@@ -134,7 +154,7 @@ impl Node {
             node.add_gateway(config, role, serving)?;
         }
         if role.has_control() {
-            node.add_control(config, role).await?;
+            node.add_control(config, role, keys).await?;
         }
         started.set_ready();
         Ok(node)
@@ -151,7 +171,7 @@ impl Node {
             edge.gateway = process_name(&edge.gateway);
         }
         let gateway = edge.gateway.clone();
-        let verifier = Arc::new(Verifier::new(config.auth.keys()?, config.auth.verifier()));
+        let keyring = self.keyring.clone();
         let started_at = SystemTime::now().duration_since(UNIX_EPOCH);
         let started_at_ms = i64::try_from(started_at.unwrap_or_default().as_millis());
         let registrar = Registrar::new(
@@ -161,7 +181,7 @@ impl Node {
             started_at_ms.unwrap_or(i64::MAX),
         );
         let registrar = Some(Arc::new(registrar));
-        let edge = Edge::bind(edge, self.bus.clone(), verifier, registrar)?;
+        let edge = Edge::bind(edge, self.bus.clone(), keyring, registrar)?;
         self.client_url = Some(edge.url());
         self.gateway = Some(gateway);
         let drain = edge.start(&self.scope)?;
@@ -177,7 +197,12 @@ impl Node {
         Ok(())
     }
 
-    async fn add_control(&mut self, config: &Config, role: Role) -> Result<()> {
+    async fn add_control(
+        &mut self,
+        config: &Config,
+        role: Role,
+        signing: Option<Arc<SigningKeys>>,
+    ) -> Result<()> {
         let directory: Arc<dyn Directory> = match &self.gateway {
             // One process: whoever is connected is connected here.
             Some(gateway) if role == Role::Everything => Arc::new(vec![gateway.clone()]),
@@ -185,11 +210,13 @@ impl Node {
         };
         let deps = ControlDeps {
             bus: self.bus.clone(),
-            signer: config.auth.signer()?.map(Arc::new),
+            signing,
+            keyring: self.keyring.clone(),
             directory,
         };
         let control = Control::bind(config.control(), deps).await?;
-        self.grpc = Some(control.local_addr());
+        let scheme = config.control.tls.as_ref().map_or("http", |_| "https");
+        self.grpc = Some((scheme, control.local_addr()));
         self.scope.spawn("control", control.run(self.scope.clone()));
         let keeper = Keeper::new(self.bus.clone(), config.keeper());
         let stop = self.scope.clone();
@@ -205,7 +232,8 @@ impl Node {
 
     /// Where backends connect by gRPC; absent: this node has no control plane.
     pub fn grpc_url(&self) -> Option<String> {
-        self.grpc.map(|address| format!("http://{address}"))
+        let (scheme, address) = self.grpc?;
+        Some(format!("{scheme}://{address}"))
     }
 
     /// Where metrics and health are served.

@@ -24,6 +24,7 @@ use crate::{
 pub async fn run(role: Role, config: Option<&Path>, json: bool) -> Result<()> {
     let mut signals = Signals::listen()?;
     let config = load(config)?;
+    config.refuse_known_secrets()?;
     telemetry::init_tracing(config.log.format.into(), &config.log.filter)?;
     let node = tokio::select! {
         node = Node::start(&config, role) => node?,

@@ -117,6 +117,8 @@ catalogue! {
     AdmissionRate = 4107, "admission_rate", Reconnect, Gateway, "the gateway takes no more connections at the moment";
     /// The user's connections came and went too often.
     Flapping = 4108, "flapping", Reconnect, Peer, "connections were made and left too often";
+    /// A message was begun and not finished in time.
+    MessageTimeout = 4109, "message_timeout", Reconnect, Peer, "a message was not finished in time";
     /// The gateway is stopping.
     Draining = 4200, "draining", Resume, Gateway, "the gateway is going away";
 }

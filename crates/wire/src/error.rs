@@ -38,6 +38,8 @@ fn message(code: ErrorCode) -> &'static str {
         ErrorCode::TooManySubscriptions => "too many subscriptions",
         ErrorCode::NoHistory => "the channel keeps no log",
         ErrorCode::OtherEpoch => "the position is of another log",
+        ErrorCode::NoPresence => "the channel keeps no presence",
+        ErrorCode::NoSignals => "the channel permits no signals",
         ErrorCode::UnknownRoute => "no such route",
         ErrorCode::NoWorker => "no worker serves this route",
         ErrorCode::DeadlineExceeded => "no answer came in time; it may have been executed",
@@ -51,6 +53,7 @@ fn message(code: ErrorCode) -> &'static str {
         ErrorCode::RateLimited => "too many messages",
         ErrorCode::Overloaded => "the gateway is overloaded",
         ErrorCode::Unavailable => "the bus cannot be reached",
+        ErrorCode::NobodyThere => "nobody was there to get it",
         ErrorCode::Internal => "the gateway failed",
     }
 }

@@ -23,3 +23,8 @@ pub mod control {
 pub mod gateway {
     include!("generated/tidegate.gateway.v1.rs");
 }
+
+/// What gateways ask workers, `tidegate.worker.v1`.
+pub mod worker {
+    include!("generated/tidegate.worker.v1.rs");
+}

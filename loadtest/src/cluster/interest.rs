@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use client::{Client, Subscription};
-use control::client::AuthServiceClient;
+use control::client::{AuthServiceClient, CallerOptions, connect_as};
 use tokio::time::sleep;
 use wire::control::IssueTokenRequest;
 
@@ -15,7 +15,7 @@ use crate::process::memory;
 const SETTLE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(args: &InterestArgs) -> Result<()> {
-    let channel = control::client::connect(&args.grpc).await?;
+    let channel = connect_as(&args.grpc, &CallerOptions::from_environment()).await?;
     let token = AuthServiceClient::new(channel)
         .issue_token(IssueTokenRequest {
             user: "loadtest".to_owned(),

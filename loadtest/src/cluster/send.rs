@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use client::Client;
-use control::client::{AuthServiceClient, SendServiceClient};
+use control::client::{AuthServiceClient, CallerOptions, SendServiceClient, connect_as};
 use tokio::{task::JoinSet, time::sleep};
 use wire::control::{IssueTokenRequest, SendRequest, send_request::Target};
 
@@ -16,7 +16,7 @@ const USER: &str = "loadtest";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(args: &SendArgs) -> Result<()> {
-    let channel = control::client::connect(&args.grpc).await?;
+    let channel = connect_as(&args.grpc, &CallerOptions::from_environment()).await?;
     let token = AuthServiceClient::new(channel.clone())
         .issue_token(IssueTokenRequest {
             user: USER.to_owned(),

@@ -132,9 +132,10 @@ fn refusal_breaks_the_stream_and_says_why() {
     let (url, _received) = Double::serve();
     let mut stream = PublishStream::open(&url).unwrap();
     stream.send(vec![publication("refused")]);
-    // The thread's report is the last thing it does.
     let error = stream.broken.recv_timeout(PATIENCE).unwrap();
     assert_eq!(error.to_string(), "refused: NO not this");
+    // The thread's report is the last thing it does; then it ends.
+    assert!(stream.broken.recv_timeout(PATIENCE).is_err());
     assert!(stream.has_room().is_err());
 }
 

@@ -1,12 +1,19 @@
 //! Each refusal, the round trip, and what an attacker would try.
 
+mod issuers;
+
+use std::num::NonZeroU32;
+
 use jsonwebtoken::EncodingKey;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wire::Channel;
 
 use super::*;
-use crate::{KeyConfig, KeyMaterial, KeyPair, NewToken, Permission, Signer};
+use crate::{
+    KeyConfig, KeyMaterial, KeyPair, Labels, NewToken, Patterns, Permission, RateClass, Signer,
+    TokenLimits,
+};
 
 const SECRET: &[u8] = b"a secret of at least 32 bytes, to be safe";
 const NOW_SECONDS: u64 = 1_700_000_000;
@@ -83,9 +90,13 @@ fn an_issued_token_verifies_with_all_it_says() {
     ] {
         let subscribe = Some(Patterns::parse(&["room.*", "market.>"]).expect("valid"));
         let labels = Labels::new([("tier", "gold"), ("region", "eu")]).expect("valid");
+        let rate = RateClass::parse("bots").expect("valid");
+        let limits = TokenLimits::new(NonZeroU32::new(3), NonZeroU32::new(20), Some(rate));
         let token = NewToken {
             subscribe,
             labels: labels.clone(),
+            limits: limits.clone(),
+            history: Some(Patterns::default()),
             audience: Some("games".into()),
             issuer: Some("us".into()),
             ..alice()
@@ -111,9 +122,12 @@ fn an_issued_token_verifies_with_all_it_says() {
         );
         assert!(identity.token_id.is_some());
         assert_eq!(identity.labels, labels);
+        assert_eq!(identity.limits, limits);
         let channel = Channel::parse("market.BTC-USD.trades", 255).expect("valid");
         assert_eq!(identity.may_subscribe(&channel), Permission::Allowed);
         assert_eq!(identity.may_publish(&channel), Permission::Unspecified);
+        assert_eq!(identity.may_see_presence(&channel), Permission::Allowed);
+        assert_eq!(identity.may_read_history(&channel), Permission::Denied);
     }
 }
 
@@ -133,14 +147,14 @@ fn time_counts_to_the_second_with_leeway() {
         .expect("signs")
         .issue(&alice(), now());
     let verifier = verifier(&[pair.verifying]);
-    let end = expires_at + verifier.config.leeway;
+    let end = expires_at + VerifierConfig::default().leeway;
     assert!(
         verifier
             .verify(&text, end - Duration::from_nanos(1))
             .is_ok()
     );
     assert_eq!(verifier.verify(&text, end), Err(TokenError::Expired));
-    let leeway = verifier.config.leeway.as_secs();
+    let leeway = VerifierConfig::default().leeway.as_secs();
     assert_eq!(refusal(json!({ "nbf": NOW_SECONDS + leeway })), None);
     assert_eq!(
         refusal(json!({ "nbf": NOW_SECONDS + leeway + 1 })),
@@ -216,6 +230,38 @@ fn each_claim_has_its_refusal() {
         refusal(json!({ "unknown": { "claims": "are ignored" } })),
         None
     );
+}
+
+#[test]
+fn no_token_grows_older_than_revocations_are_kept() {
+    let max_age = Duration::from_secs(1_000);
+    let config = VerifierConfig {
+        max_age,
+        ..VerifierConfig::default()
+    };
+    let verdict = |issued: Option<u64>, expiry: u64| {
+        let mut claims = json!({ "exp": expiry });
+        if let Some(issued) = issued {
+            claims["iat"] = issued.into();
+        }
+        let identity = verdict(config.clone(), claims)?;
+        let expires_at = identity.expires_at.expect("it expires");
+        let until = expires_at.duration_since(now()).expect("to come");
+        Ok((until - config.leeway).as_secs())
+    };
+    let year = NOW_SECONDS + 31_536_000;
+    assert_eq!(verdict(Some(NOW_SECONDS - 400), year), Ok(600));
+    assert_eq!(verdict(Some(NOW_SECONDS - 400), NOW_SECONDS + 5), Ok(5));
+    assert_eq!(
+        verdict(Some(NOW_SECONDS - 1_020), year),
+        Err(TokenError::Expired)
+    );
+    assert_eq!(
+        verdict(Some(NOW_SECONDS + 11), year),
+        Err(TokenError::NotYetValid)
+    );
+    assert_eq!(verdict(None, year), Err(TokenError::Lifetime));
+    assert_eq!(verdict(None, NOW_SECONDS + 1_000), Ok(1_000));
 }
 
 #[test]
@@ -389,5 +435,38 @@ proptest! {
         let changed = format!("{}{replacement}{}", &token[..at], &token[at + 1..]);
         prop_assume!(changed != token);
         prop_assert!(verifier(&[pair.verifying]).verify(&changed, now()).is_err());
+    }
+}
+
+#[test]
+fn limits_are_positive_numbers_and_a_class() {
+    for tg in [
+        json!({ "max_connections": 0 }),
+        json!({ "max_connections": -1 }),
+        json!({ "max_subscriptions": "9" }),
+        json!({ "max_subscriptions": u64::from(u32::MAX) + 1 }),
+        json!({ "rate": 5 }),
+        json!({ "presence": null }),
+    ] {
+        assert_eq!(refusal(json!({ "tg": tg })), Some(TokenError::Claims));
+    }
+    assert!(matches!(
+        refusal(json!({ "tg": { "rate": "very fast" } })),
+        Some(TokenError::Rate(_))
+    ));
+}
+
+#[test]
+fn a_pattern_may_name_the_user_and_no_id_becomes_a_wildcard() {
+    let may = |user: &str, name: &str| {
+        let claims = json!({ "sub": user, "tg": { "subscribe": ["user.$user.>", "lobby"] } });
+        let identity = verdict(VerifierConfig::default(), claims).expect("valid");
+        identity.may_subscribe(&Channel::parse(name, 255).expect("valid"))
+    };
+    assert_eq!(may("alice", "user.alice.orders"), Permission::Allowed);
+    assert_eq!(may("alice", "user.bob.orders"), Permission::Denied);
+    for user in ["*", ">", "bob.orders", "a b", "$user"] {
+        assert_eq!(may(user, "user.bob.orders"), Permission::Denied, "{user}");
+        assert_eq!(may(user, "lobby"), Permission::Allowed, "{user}");
     }
 }

@@ -136,7 +136,11 @@ pub(crate) fn response(id: u32, payload: &'static str) -> Event {
 }
 
 pub(crate) fn accepted(id: u32, offset: u64) -> Event {
-    Event::Accepted(Accepted { id, offset })
+    Event::Accepted(Accepted {
+        id,
+        offset,
+        ..Default::default()
+    })
 }
 
 pub(crate) fn refusal(id: u32, code: wire::client::ErrorCode) -> Event {

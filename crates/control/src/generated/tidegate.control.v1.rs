@@ -107,6 +107,143 @@ pub mod auth_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// The public keys of these tokens, as the admin port's
+        /// /.well-known/jwks.json has them.
+        pub async fn jwks(
+            &mut self,
+            request: impl tonic::IntoRequest<::wire::control::JwksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::JwksResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tidegate.control.v1.AuthService/Jwks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("tidegate.control.v1.AuthService", "Jwks"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes back all tokens that a user has. New ones count: whoever issues tokens
+        /// decides who gets one.
+        pub async fn revoke_user(
+            &mut self,
+            request: impl tonic::IntoRequest<::wire::control::RevokeUserRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::RevokeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tidegate.control.v1.AuthService/RevokeUser",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("tidegate.control.v1.AuthService", "RevokeUser"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes back one token, by its id (claim "jti"). FAILED_PRECONDITION
+        /// (TOKEN_HAS_NO_ID) if it has none.
+        pub async fn revoke_token(
+            &mut self,
+            request: impl tonic::IntoRequest<::wire::control::RevokeTokenRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::RevokeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tidegate.control.v1.AuthService/RevokeToken",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("tidegate.control.v1.AuthService", "RevokeToken"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a session for good, as a logout does: its connections are closed, and its
+        /// tickets open nothing.
+        pub async fn revoke_session(
+            &mut self,
+            request: impl tonic::IntoRequest<::wire::control::RevokeSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::RevokeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tidegate.control.v1.AuthService/RevokeSession",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("tidegate.control.v1.AuthService", "RevokeSession"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says what a token is worth now.
+        pub async fn introspect(
+            &mut self,
+            request: impl tonic::IntoRequest<::wire::control::IntrospectRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::IntrospectResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tidegate.control.v1.AuthService/Introspect",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("tidegate.control.v1.AuthService", "Introspect"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -128,6 +265,50 @@ pub mod auth_service_server {
             request: tonic::Request<::wire::control::IssueTokenRequest>,
         ) -> std::result::Result<
             tonic::Response<::wire::control::IssueTokenResponse>,
+            tonic::Status,
+        >;
+        /// The public keys of these tokens, as the admin port's
+        /// /.well-known/jwks.json has them.
+        async fn jwks(
+            &self,
+            request: tonic::Request<::wire::control::JwksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::JwksResponse>,
+            tonic::Status,
+        >;
+        /// Takes back all tokens that a user has. New ones count: whoever issues tokens
+        /// decides who gets one.
+        async fn revoke_user(
+            &self,
+            request: tonic::Request<::wire::control::RevokeUserRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::RevokeResponse>,
+            tonic::Status,
+        >;
+        /// Takes back one token, by its id (claim "jti"). FAILED_PRECONDITION
+        /// (TOKEN_HAS_NO_ID) if it has none.
+        async fn revoke_token(
+            &self,
+            request: tonic::Request<::wire::control::RevokeTokenRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::RevokeResponse>,
+            tonic::Status,
+        >;
+        /// Ends a session for good, as a logout does: its connections are closed, and its
+        /// tickets open nothing.
+        async fn revoke_session(
+            &self,
+            request: tonic::Request<::wire::control::RevokeSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::RevokeResponse>,
+            tonic::Status,
+        >;
+        /// Says what a token is worth now.
+        async fn introspect(
+            &self,
+            request: tonic::Request<::wire::control::IntrospectRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::IntrospectResponse>,
             tonic::Status,
         >;
     }
@@ -253,6 +434,233 @@ pub mod auth_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/tidegate.control.v1.AuthService/Jwks" => {
+                    #[allow(non_camel_case_types)]
+                    struct JwksSvc<T: AuthService>(pub Arc<T>);
+                    impl<
+                        T: AuthService,
+                    > tonic::server::UnaryService<::wire::control::JwksRequest>
+                    for JwksSvc<T> {
+                        type Response = ::wire::control::JwksResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<::wire::control::JwksRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthService>::jwks(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = JwksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tidegate.control.v1.AuthService/RevokeUser" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeUserSvc<T: AuthService>(pub Arc<T>);
+                    impl<
+                        T: AuthService,
+                    > tonic::server::UnaryService<::wire::control::RevokeUserRequest>
+                    for RevokeUserSvc<T> {
+                        type Response = ::wire::control::RevokeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<::wire::control::RevokeUserRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthService>::revoke_user(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeUserSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tidegate.control.v1.AuthService/RevokeToken" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeTokenSvc<T: AuthService>(pub Arc<T>);
+                    impl<
+                        T: AuthService,
+                    > tonic::server::UnaryService<::wire::control::RevokeTokenRequest>
+                    for RevokeTokenSvc<T> {
+                        type Response = ::wire::control::RevokeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<::wire::control::RevokeTokenRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthService>::revoke_token(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeTokenSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tidegate.control.v1.AuthService/RevokeSession" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeSessionSvc<T: AuthService>(pub Arc<T>);
+                    impl<
+                        T: AuthService,
+                    > tonic::server::UnaryService<::wire::control::RevokeSessionRequest>
+                    for RevokeSessionSvc<T> {
+                        type Response = ::wire::control::RevokeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::wire::control::RevokeSessionRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthService>::revoke_session(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeSessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tidegate.control.v1.AuthService/Introspect" => {
+                    #[allow(non_camel_case_types)]
+                    struct IntrospectSvc<T: AuthService>(pub Arc<T>);
+                    impl<
+                        T: AuthService,
+                    > tonic::server::UnaryService<::wire::control::IntrospectRequest>
+                    for IntrospectSvc<T> {
+                        type Response = ::wire::control::IntrospectResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<::wire::control::IntrospectRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthService>::introspect(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = IntrospectSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -304,7 +712,8 @@ pub mod channel_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Reads the logs of channels, from the bus and not by way of gateways.
+    /// Reads the logs of channels, from the bus and not by way of gateways, and who is
+    /// there.
     #[derive(Debug, Clone)]
     pub struct ChannelServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -404,6 +813,34 @@ pub mod channel_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Tells who is subscribed to a channel. FAILED_PRECONDITION with the reason
+        /// NO_PRESENCE if the channel's namespace keeps no presence.
+        pub async fn presence(
+            &mut self,
+            request: impl tonic::IntoRequest<::wire::control::PresenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::PresenceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tidegate.control.v1.ChannelService/Presence",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("tidegate.control.v1.ChannelService", "Presence"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -430,8 +867,18 @@ pub mod channel_service_server {
             tonic::Response<::wire::control::HistoryResponse>,
             tonic::Status,
         >;
+        /// Tells who is subscribed to a channel. FAILED_PRECONDITION with the reason
+        /// NO_PRESENCE if the channel's namespace keeps no presence.
+        async fn presence(
+            &self,
+            request: tonic::Request<::wire::control::PresenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::wire::control::PresenceResponse>,
+            tonic::Status,
+        >;
     }
-    /// Reads the logs of channels, from the bus and not by way of gateways.
+    /// Reads the logs of channels, from the bus and not by way of gateways, and who is
+    /// there.
     #[derive(Debug)]
     pub struct ChannelServiceServer<T> {
         inner: Arc<T>,
@@ -538,6 +985,51 @@ pub mod channel_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = HistorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tidegate.control.v1.ChannelService/Presence" => {
+                    #[allow(non_camel_case_types)]
+                    struct PresenceSvc<T: ChannelService>(pub Arc<T>);
+                    impl<
+                        T: ChannelService,
+                    > tonic::server::UnaryService<::wire::control::PresenceRequest>
+                    for PresenceSvc<T> {
+                        type Response = ::wire::control::PresenceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<::wire::control::PresenceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ChannelService>::presence(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PresenceSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

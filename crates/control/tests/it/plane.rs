@@ -2,9 +2,10 @@
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use auth::Signer;
+use auth::{KeyConfig, KeySet, SigningKeys, Verifier, VerifierConfig};
 use bus::{Bus, BusError, BusExt, Handler, Incoming, MemoryBus, Message, Pattern, Sink, Subject};
 use control::{Control, ControlConfig, ControlDeps, Directory};
+use keyring::Keyring;
 use lifecycle::{DrainOutcome, Scope};
 use parking_lot::Mutex;
 use prost::Message as _;
@@ -62,14 +63,24 @@ impl Plane {
     pub(crate) async fn start_with(
         config: ControlConfig,
         bus: Option<Arc<dyn Bus>>,
-        signer: Option<Signer>,
+        signer: Option<KeyConfig>,
+    ) -> Self {
+        Self::start_signing(config, bus, signer.map(signing)).await
+    }
+
+    /// The same with keys that may change.
+    pub(crate) async fn start_signing(
+        config: ControlConfig,
+        bus: Option<Arc<dyn Bus>>,
+        signing: Option<Arc<SigningKeys>>,
     ) -> Self {
         let memory = Arc::new(MemoryBus::new());
         let script = Arc::new(Script::default());
         script.knows(&["b", "a"]);
         let deps = ControlDeps {
             bus: bus.unwrap_or_else(|| memory.clone()),
-            signer: signer.map(Arc::new),
+            signing,
+            keyring: keyring(),
             directory: script.clone(),
         };
         Self::run(config, deps, memory, script).await
@@ -81,7 +92,8 @@ impl Plane {
         registry::declare(&*memory).await.expect("in memory");
         let deps = ControlDeps {
             bus: memory.clone(),
-            signer: None,
+            signing: None,
+            keyring: keyring(),
             directory: Arc::new(Reader::new(memory.clone())),
         };
         Self::run(config(), deps, memory, Arc::default()).await
@@ -141,6 +153,17 @@ impl Plane {
         let outcome = self.scope.drain(Duration::from_secs(30)).await;
         assert_eq!(outcome, DrainOutcome::Finished);
     }
+}
+
+/// Takes no token.
+pub(crate) fn keyring() -> Arc<Keyring> {
+    let verifier = Verifier::new(KeySet::default(), VerifierConfig::default());
+    Arc::new(Keyring::fixed(Arc::new(verifier)))
+}
+
+/// One key that signs at once.
+pub(crate) fn signing(key: KeyConfig) -> Arc<SigningKeys> {
+    Arc::new(SigningKeys::fixed(&key).expect("it can sign"))
 }
 
 /// Of a plane for tests: any port, one namespace, a short drain.

@@ -15,7 +15,7 @@ use tonic_health::pb::{
 use tonic_reflection::pb::{v1, v1alpha};
 use wire::GatewayId;
 
-use crate::plane::{Plane, config};
+use crate::plane::{Plane, config, keyring};
 
 const SERVICES: [&str; 6] = [
     "tidegate.control.v1.AuthService",
@@ -41,7 +41,8 @@ async fn an_address_that_others_can_reach_is_refused() {
         };
         let deps = ControlDeps {
             bus: Arc::new(MemoryBus::new()),
-            signer: None,
+            signing: None,
+            keyring: keyring(),
             directory: Arc::new(Vec::<GatewayId>::new()),
         };
         let refused = Control::bind(config, deps).await.expect_err("not loopback");

@@ -154,6 +154,7 @@ pub(super) fn meant(command: &Command) -> Option<&Target> {
         Command::Unsubscribe(unsubscribe) => unsubscribe.target.as_ref(),
         Command::Fence(fence) => fence.target.as_ref(),
         Command::Explain(explain) => explain.target.as_ref(),
-        Command::Drain(_) | Command::Status(_) => None,
+        Command::Signal(signal) => signal.target.as_ref(),
+        Command::Drain(_) | Command::Status(_) | Command::Revoke(_) => None,
     }
 }

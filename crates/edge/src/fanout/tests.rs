@@ -109,6 +109,8 @@ fn fanout(bus: Arc<dyn Bus>, seats: &[Seat]) -> Arc<Fanout> {
             account: None,
         },
         fanout,
+        presence: false,
+        signals: false,
     };
     let namespaces = [
         ("whole".into(), policy(FanoutMode::Namespace)),

@@ -50,6 +50,8 @@ pub struct AdmissionLimits {
     pub address_rate: u32,
     /// Connections at once from one address; at least one.
     pub address_burst: u32,
+    /// Connections held from one address; 0: no limit.
+    pub connections_per_address: usize,
     /// Bits of an IPv4 address that count as one address, up to 32.
     pub ipv4_prefix: u8,
     /// Likewise of IPv6, up to 128.
@@ -76,6 +78,8 @@ pub(crate) enum Reason {
     Rate,
     /// Too many come from this address.
     AddressRate,
+    /// As many are connected from this address as may be.
+    AddressConnections,
     /// Too much waits for those who are connected.
     Memory,
     /// The user comes and goes all the time.
@@ -105,7 +109,7 @@ pub(crate) struct Admission {
 }
 
 /// The part of an address that stands for one attacker; IPv4 as mapped to IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Prefix(u128);
 
 /// What is known of a prefix.
@@ -223,6 +227,7 @@ impl Default for AdmissionLimits {
             handshakes_per_address: usize::MAX >> 4,
             address_rate: 0,
             address_burst: 1,
+            connections_per_address: 0,
             ipv4_prefix: 32,
             ipv6_prefix: 64,
             flapping: FlappingLimits {

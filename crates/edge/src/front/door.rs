@@ -20,16 +20,19 @@ use super::admission::{Admission, AdmissionLimits, Later, Prefix, Reason};
 /// be read first.
 const MEMORY_PAUSE: Duration = Duration::from_secs(2);
 
+/// Likewise of who finds no place: somebody has to leave first.
+const FULL_PAUSE: Duration = Duration::from_secs(5);
+
 /// What all handshakes share. Nothing in it is held for longer than a decision.
 pub(crate) struct Door {
     limits: AdmissionLimits,
     opened: Instant,
     admission: Mutex<Admission>,
     /// Requests under way by address; only those that have any.
-    queues: Mutex<HashMap<Prefix, Arc<Semaphore>>>,
+    queues: Mutex<HashMap<Prefix, (Arc<Semaphore>, usize)>>,
     users: RandomState,
     /// By [`Reason`], and whether the client returned.
-    refused: [[Counter; 2]; 3],
+    refused: [[Counter; 2]; 4],
     admitted: [Counter; 2],
     backlog: Gauge,
 }
@@ -56,7 +59,7 @@ impl Door {
             opened: Instant::now(),
             queues: Mutex::default(),
             users: RandomState::default(),
-            refused: ["rate", "address_rate", "memory"].map(counters),
+            refused: ["rate", "address_rate", "memory", "address_connections"].map(counters),
             admitted: counters("admitted"),
             backlog: gauge!("tidegate_edge_admission_backlog_seconds"),
         }
@@ -79,19 +82,27 @@ impl Door {
         } else {
             self.admission.lock().decide(now, prefix, returns)
         };
-        let class = usize::from(returns);
         match verdict {
-            Ok(()) => self.admitted[class].increment(1),
-            Err(later) => {
-                let reason = match later.reason {
-                    Reason::Rate => 0,
-                    Reason::Memory => 2,
-                    Reason::AddressRate | Reason::Flapping => 1,
-                };
-                self.refused[reason][class].increment(1)
-            }
+            Ok(()) => self.admitted[usize::from(returns)].increment(1),
+            Err(later) => self.count(later, returns),
         }
         verdict
+    }
+
+    /// When a client may come back that finds as many connections from its address as
+    /// there may be.
+    pub(crate) fn crowded(&self, returns: bool) -> Later {
+        let later = Later {
+            reason: Reason::AddressConnections,
+            after: FULL_PAUSE + self.admission.lock().put_off(self.now(), returns),
+        };
+        self.count(later, returns);
+        later
+    }
+
+    /// What `address` counts as.
+    pub(crate) fn prefix(&self, address: IpAddr) -> Prefix {
+        self.limits.prefix(address)
     }
 
     /// Hands to the recorder what changes by itself; once a second.
@@ -100,9 +111,9 @@ impl Door {
         self.backlog.set(backlog.as_secs_f64());
     }
 
-    /// When a new client may try again that can't come in for another reason.
-    pub(crate) fn put_off(&self) -> Duration {
-        self.admission.lock().put_off(self.now(), false)
+    /// When a new client may try again that finds the gateway full.
+    pub(crate) fn full(&self) -> Duration {
+        FULL_PAUSE + self.admission.lock().put_off(self.now(), false)
     }
 
     /// Whether this user may come in.
@@ -124,14 +135,25 @@ impl Door {
         let prefix = self.limits.prefix(address);
         let places = self.limits.handshakes_per_address;
         let mut queues = self.queues.lock();
-        let queue = queues
+        let (queue, waiting) = queues
             .entry(prefix)
-            .or_insert_with(|| Arc::new(Semaphore::new(places)));
+            .or_insert_with(|| (Arc::new(Semaphore::new(places)), 0));
+        *waiting += 1;
         Turn {
             door: self,
             prefix,
             queue: queue.clone(),
         }
+    }
+
+    fn count(&self, later: Later, returns: bool) {
+        let reason = match later.reason {
+            Reason::Rate => 0,
+            Reason::AddressRate | Reason::Flapping => 1,
+            Reason::Memory => 2,
+            Reason::AddressConnections => 3,
+        };
+        self.refused[reason][usize::from(returns)].increment(1);
     }
 
     fn now(&self) -> Duration {
@@ -154,9 +176,11 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut queues = self.door.queues.lock();
-        // The table's and this one: whoever comes next begins a queue of its own.
-        if Arc::strong_count(&self.queue) == 2 {
-            queues.remove(&self.prefix);
+        if let Some((_, waiting)) = queues.get_mut(&self.prefix) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                queues.remove(&self.prefix);
+            }
         }
     }
 }

@@ -3,18 +3,21 @@
 
 use std::time::Duration;
 
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::io::AsyncWriteExt;
 use wire::{
     CloseCause, Subprotocol,
     client::ServerMessage,
     websocket::{self, OpCode},
 };
 
-use super::admission::{Later, Reason};
+use super::{
+    admission::{Later, Reason},
+    socket::Socket,
+};
 
 /// Tells the client when to come back, and ends.
 pub(super) async fn say(
-    mut stream: TcpStream,
+    mut stream: Socket,
     subprotocol: Subprotocol,
     later: Later,
     resumable: bool,
@@ -27,7 +30,7 @@ pub(super) async fn say(
 }
 
 /// Ends a refused connection so that the peer can read the answer.
-pub(super) async fn finish(mut stream: TcpStream) {
+pub(super) async fn finish(mut stream: Socket) {
     use tokio::io::AsyncReadExt;
     // Both may fail because the peer is gone already, which is as good.
     if stream.shutdown().await.is_ok() {
@@ -38,7 +41,9 @@ pub(super) async fn finish(mut stream: TcpStream) {
 
 fn frames(subprotocol: Subprotocol, later: Later, resumable: bool) -> Vec<u8> {
     let cause = match later.reason {
-        Reason::Rate | Reason::AddressRate | Reason::Memory => CloseCause::AdmissionRate,
+        Reason::Rate | Reason::AddressRate | Reason::AddressConnections | Reason::Memory => {
+            CloseCause::AdmissionRate
+        }
         Reason::Flapping => CloseCause::Flapping,
     };
     let message = subprotocol.encode(&ServerMessage {

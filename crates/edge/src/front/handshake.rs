@@ -13,22 +13,22 @@ use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
 };
-use wire::Subprotocol;
+use wire::{MAX_HEAD_BYTES, Subprotocol};
 
 use super::{
     admission::Later,
     farewell::{self, finish},
-    hello::await_hello,
-    listener::ConnectionSlot,
+    head::{self, Rewound},
+    hello::{Caller, await_hello},
+    places::ConnectionSlot,
+    socket::{Parted, Socket},
+    unfinished::Visit,
     upgrade::{self, Accepted, Refusal},
 };
 use crate::{
     gateway::Gateway,
     shard::{Adopted, Credential, Greeted, Mail},
 };
-
-/// hyper's smallest read buffer; an upgrade request with a token fits well.
-const MAX_HEAD_BYTES: usize = 16 << 10;
 
 /// How a handshake ended; a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,24 +41,36 @@ pub(crate) enum Outcome {
     TimedOut,
     /// The peer left, or did not speak HTTP.
     Failed,
+    /// No proxy that we trust brought it, where one has to.
+    NotProxied,
+    /// Dropped, because there were too many of them and it was among the slowest.
+    Shed,
 }
 
 /// Answers the one request of a connection and remembers what it accepted.
 struct Upgrader<'a> {
     gateway: &'a Gateway,
-    peer: SocketAddr,
-    /// Why nobody gets in at the moment.
-    closed: Option<Refusal>,
     // A lock because hyper's services are shared; never contended.
-    verdict: Mutex<Option<Result<Accepted, Refusal>>>,
+    request: Mutex<Asked>,
+}
+
+/// What is known of the request.
+struct Asked {
+    peer: SocketAddr,
+    /// A place for it, or why nobody gets one at the moment.
+    place: Result<ConnectionSlot, Refusal>,
+    verdict: Option<Result<Accepted, Refusal>>,
 }
 
 /// A socket that got its 101.
 struct Upgraded {
-    stream: TcpStream,
+    stream: Socket,
     /// What the peer sent right behind the HTTP head.
     unread: Vec<u8>,
     accepted: Accepted,
+    /// Whose it is.
+    peer: SocketAddr,
+    slot: ConnectionSlot,
 }
 
 /// Runs the handshake, Hello included, within its deadline.
@@ -67,59 +79,55 @@ pub(crate) async fn run(
     stream: TcpStream,
     peer: SocketAddr,
     place: Result<ConnectionSlot, Refusal>,
+    visit: Visit<'_>,
 ) -> Outcome {
     let deadline = Instant::now() + gateway.config.handshake_timeout;
     // Boxed, so that its buffers are not kept while waiting for Hello.
-    let upgrade = Box::pin(upgrade(
-        gateway,
-        stream,
-        peer,
-        place.as_ref().err().copied(),
-    ));
+    let upgrade = Box::pin(upgrade(gateway, stream, peer, place, &visit));
     let Upgraded {
         mut stream,
         mut unread,
         accepted,
+        peer,
+        slot,
     } = match timeout_at(deadline, upgrade).await {
         Ok(Ok(upgraded)) => upgraded,
         Ok(Err(outcome)) => return outcome,
         Err(_) => return Outcome::TimedOut,
     };
-    let slot = match place {
-        Ok(slot) => slot,
-        Err(refusal) => return Outcome::Refused(refusal),
-    };
-    let mut greeting = match accepted {
-        Accepted::Client(greeting) => greeting,
-        Accepted::PutOff { subprotocol, later } => {
+    let greeted = greet(gateway, &mut stream, &mut unread, accepted, deadline).await;
+    let greeting = match greeted {
+        Ok(greeting) => greeting,
+        Err((subprotocol, later)) => {
             let farewell = Box::pin(farewell(gateway, stream, subprotocol, later));
             return timeout_at(deadline, farewell)
                 .await
                 .unwrap_or(Outcome::TimedOut);
         }
     };
-    await_token(gateway, &mut stream, &mut unread, &mut greeting, deadline).await;
-    if let Some((subprotocol, later)) = unwelcome(gateway, &greeting) {
-        let farewell = Box::pin(farewell(gateway, stream, subprotocol, later));
-        return timeout_at(deadline, farewell)
-            .await
-            .unwrap_or(Outcome::TimedOut);
-    }
-    // Through std, so that nothing of the front's reactor stays with it.
-    let Ok(stream) = stream.into_std() else {
-        return Outcome::Failed;
+    let parted = match timeout_at(deadline, stream.part()).await {
+        Ok(Ok(parted)) => parted,
+        Ok(Err(_)) => return Outcome::Failed,
+        Err(_) => return Outcome::TimedOut,
     };
-    let stream = mio::net::TcpStream::from_std(stream);
+    let Parted {
+        stream,
+        link,
+        plain,
+    } = parted;
+    unread.extend(plain);
     let deadline = deadline.into_std();
     let unread = unread.into_boxed_slice();
     let adopted = Adopted {
         stream,
+        link,
         unread,
         peer,
         slot,
         greeting,
         deadline,
     };
+    drop(visit);
     let mailbox = &gateway.least_loaded_shard().mailbox;
     mailbox.push_quietly(Mail::Adopt(Box::new(adopted)));
     // Handshakes that end at the same time hand over first, and one wake-up
@@ -129,36 +137,60 @@ pub(crate) async fn run(
     Outcome::Upgraded
 }
 
-/// Waits for Hello, if the token has not come with the request.
-async fn await_token(
+/// Waits until it is known who the client is, or that it is to come back later.
+async fn greet(
     gateway: &Gateway,
-    stream: &mut TcpStream,
+    stream: &mut Socket,
     unread: &mut Vec<u8>,
-    greeting: &mut Greeted,
+    accepted: Accepted,
     deadline: Instant,
-) {
-    let Greeted::Client {
-        subprotocol,
-        credential,
-    } = greeting
-    else {
-        return;
+) -> Result<Greeted, (Subprotocol, Later)> {
+    let (subprotocol, token, caller) = match accepted {
+        Accepted::Echo => return Ok(Greeted::Echo),
+        Accepted::PutOff { subprotocol, later } => return Err((subprotocol, later)),
+        Accepted::Client {
+            subprotocol,
+            token,
+            caller,
+        } => (subprotocol, token, caller),
     };
-    if !matches!(credential, Credential::Absent) {
-        return;
-    }
-    let hello = await_hello(gateway, stream, *subprotocol, unread);
+    let hearing = hear(gateway, stream, unread, subprotocol, token, caller);
     // In vain if it is late: the shard says so to the client.
-    if let Ok(Some(verdict)) = timeout_at(deadline, hello).await {
-        *credential = Credential::InHello(verdict);
+    let heard = timeout_at(deadline, hearing).await;
+    let greeting = Greeted::Client {
+        subprotocol,
+        credential: heard.unwrap_or(Credential::Absent),
+    };
+    match unwelcome(gateway, &greeting) {
+        Some(put_off) => Err(put_off),
+        None => Ok(greeting),
     }
+}
+
+/// Verifies the token of the request or, if there is none, that of Hello. An
+/// invalid one has been upgraded all the same: browsers can read a close code but
+/// no HTTP status.
+async fn hear(
+    gateway: &Gateway,
+    stream: &mut Socket,
+    unread: &mut Vec<u8>,
+    subprotocol: Subprotocol,
+    token: Option<String>,
+    caller: Caller,
+) -> Credential {
+    let Some(token) = token else {
+        let verdict = await_hello(gateway, &caller, stream, subprotocol, unread).await;
+        return verdict.map_or(Credential::Absent, Credential::InHello);
+    };
+    let verdict = gateway.authenticate(caller.attempt(&token, ""));
+    Credential::InRequest(verdict.await)
 }
 
 /// Tells the client when to come back. To be boxed, as handshakes that go well do
 /// not need its buffer.
 async fn farewell(
     gateway: &Gateway,
-    stream: TcpStream,
+    stream: Socket,
     subprotocol: Subprotocol,
     later: Later,
 ) -> Outcome {
@@ -183,16 +215,18 @@ fn unwelcome(gateway: &Gateway, greeting: &Greeted) -> Option<(Subprotocol, Late
 /// Serves the one HTTP request.
 async fn upgrade(
     gateway: &Gateway,
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
-    closed: Option<Refusal>,
+    place: Result<ConnectionSlot, Refusal>,
+    visit: &Visit<'_>,
 ) -> Result<Upgraded, Outcome> {
-    // A silent socket shall cost a task and no buffers, so it waits outside. By
-    // peeking: a new socket counts as readable until a read has been tried.
-    let waited = stream.peek(&mut [0]).await;
-    if !matches!(waited, Ok(1..)) {
-        return Err(Outcome::Failed);
-    }
+    let peer = gateway
+        .config
+        .proxies
+        .of_connection(&mut stream, peer)
+        .await?;
+    visit.comes_from(gateway.door.prefix(peer.ip()));
+    let (stream, head) = read_head(gateway, stream, peer).await?;
     // First among those from its own address, so that no address holds all.
     let queue = gateway.door.queue_up(peer.ip());
     let turn = queue.come().await;
@@ -203,32 +237,63 @@ async fn upgrade(
         .expect("the semaphore is never closed");
     let upgrader = Upgrader {
         gateway,
-        peer,
-        closed,
-        verdict: Mutex::new(None),
+        request: Mutex::new(Asked {
+            peer,
+            place,
+            verdict: None,
+        }),
     };
     let parts = http1::Builder::new()
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), upgrader)
+        .serve_connection(TokioIo::new(Rewound::new(head, stream)), upgrader)
         .without_shutdown()
         .await
         .map_err(|_| Outcome::Failed)?;
     drop((permit, turn));
     drop(queue);
-    let stream = parts.io.into_inner();
-    match parts.service.verdict.into_inner() {
+    let (stream, behind) = parts.io.into_inner().into_parts();
+    let Asked {
+        peer,
+        place,
+        verdict,
+    } = parts.service.request.into_inner();
+    visit.comes_from(gateway.door.prefix(peer.ip()));
+    match (verdict, place) {
         // A copy: the original would pin hyper's whole read buffer.
-        Some(Ok(accepted)) => Ok(Upgraded {
+        (Some(Ok(accepted)), Ok(slot)) => Ok(Upgraded {
             stream,
-            unread: parts.read_buf.to_vec(),
+            unread: [&parts.read_buf[..], &behind].concat(),
             accepted,
+            peer,
+            slot,
         }),
-        Some(Err(refusal)) => {
+        (Some(Err(refusal)), _) => {
             finish(stream).await;
             Err(Outcome::Refused(refusal))
         }
-        None => Err(Outcome::Failed),
+        (Some(Ok(_)), Err(_)) | (None, _) => Err(Outcome::Failed),
     }
+}
+
+/// Waits for the head of a request, behind a handshake of TLS if the port has it.
+async fn read_head(
+    gateway: &Gateway,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> Result<(Socket, Vec<u8>), Outcome> {
+    // A silent socket shall cost a task and no buffers, so it waits outside. By
+    // peeking: a new socket counts as readable until a read has been tried.
+    let waited = stream.peek(&mut [0]).await;
+    if !matches!(waited, Ok(1..)) {
+        return Err(Outcome::Failed);
+    }
+    let secured = Socket::open(stream, gateway.tls.as_deref()).await;
+    let mut stream = secured.map_err(|error| {
+        tracing::debug!(%peer, %error, "no handshake of TLS");
+        Outcome::Failed
+    })?;
+    let head = head::read(&mut stream).await.ok_or(Outcome::Failed)?;
+    Ok((stream, head))
 }
 
 impl Service<Request<Incoming>> for Upgrader<'_> {
@@ -237,16 +302,19 @@ impl Service<Request<Incoming>> for Upgrader<'_> {
     type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let drains = || self.gateway.drain.refuses().then_some(Refusal::Draining);
-        let decision = match self.closed.or_else(drains) {
-            Some(refusal) => Err(refusal.turned(self.gateway)),
-            None => upgrade::decide(self.gateway, self.peer.ip(), &mut request),
+        let mut asked = self.request.lock();
+        asked.peer = (self.gateway.config.proxies).of_request(asked.peer, request.headers());
+        let peer = asked.peer.ip();
+        let decision = match &mut asked.place {
+            Err(refusal) => Err(refusal.turned(self.gateway)),
+            Ok(_) if self.gateway.drain.refuses() => Err(Refusal::Draining.turned(self.gateway)),
+            Ok(slot) => upgrade::decide(self.gateway, peer, slot, &mut request),
         };
         let (verdict, response) = match decision {
             Ok((accepted, response)) => (Ok(accepted), response),
             Err(turned) => (Err(turned.refusal), upgrade::refuse(&turned)),
         };
-        *self.verdict.lock() = Some(verdict);
+        asked.verdict = Some(verdict);
         std::future::ready(Ok(response))
     }
 }

@@ -4,37 +4,47 @@
 //! It only looks ahead: the shard reads the same bytes again and judges them by
 //! all the rules. What is no Hello is its business.
 
-use auth::{Identity, TokenError};
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use std::net::IpAddr;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
 use wire::{
     Subprotocol,
-    client::client_event::Event,
+    client::{Hello, client_event::Event},
     websocket::{Incoming, Reader, ReaderLimits},
 };
 
-use crate::gateway::Gateway;
+use crate::{
+    authenticate::{Attempt, Verdict},
+    gateway::Gateway,
+};
 
 /// Input looked at for a Hello; twice the longest token.
 const MAX_BYTES: usize = 16 << 10;
 
+/// Who connects, as far as it is known without a token.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) peer: IpAddr,
+    /// The page that a browser's script came with.
+    pub(crate) origin: Option<Box<str>>,
+}
+
 /// What the input so far is.
 enum Glance {
-    /// Hello with this token.
-    Token(String),
+    /// Hello.
+    Hello(Box<Hello>),
     /// The first message is not whole.
     Unfinished,
     /// Something that the shard will refuse.
     Other,
 }
 
-/// The verdict on a Hello's token.
-pub(crate) type Verdict = Result<Box<Identity>, TokenError>;
-
 /// Reads into `input` until there is a Hello in it and verifies its token;
 /// `None`: there will be none. Cancel-safe: `input` holds all that was read.
 pub(crate) async fn await_hello(
     gateway: &Gateway,
-    stream: &mut TcpStream,
+    caller: &Caller,
+    stream: &mut (impl AsyncRead + Unpin),
     subprotocol: Subprotocol,
     input: &mut Vec<u8>,
 ) -> Option<Verdict> {
@@ -45,7 +55,11 @@ pub(crate) async fn await_hello(
         let glance = glance(&mut reader, limits, subprotocol, &input[seen..]);
         seen = input.len();
         match glance {
-            Glance::Token(token) => return Some(gateway.verify(&token).map(Box::new)),
+            Glance::Hello(hello) if hello.token.is_empty() => return gateway.anonymous().map(Ok),
+            Glance::Hello(hello) => {
+                let attempt = caller.attempt(&hello.token, &hello.client_name);
+                return Some(gateway.authenticate(attempt).await);
+            }
             Glance::Unfinished if input.len() < MAX_BYTES => {}
             Glance::Unfinished | Glance::Other => return None,
         }
@@ -53,6 +67,20 @@ pub(crate) async fn await_hello(
             Ok(1..) => {}
             // The shard will find the same, and has a word for it.
             Ok(0) | Err(_) => return None,
+        }
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// The caller shows a token.
+    pub(crate) fn attempt<'a>(&'a self, token: &'a str, client_name: &'a str) -> Attempt<'a> {
+        Attempt {
+            token,
+            peer: self.peer,
+            origin: self.origin.as_deref(),
+            client_name,
         }
     }
 }
@@ -83,7 +111,7 @@ fn glance(
             continue;
         };
         return match first.event {
-            Some(Event::Hello(hello)) if !hello.token.is_empty() => Glance::Token(hello.token),
+            Some(Event::Hello(hello)) => Glance::Hello(hello),
             _ => Glance::Other,
         };
     }
@@ -95,7 +123,7 @@ mod tests {
 
     use prost::Message;
     use wire::{
-        client::{ClientEvent, ClientMessage, Hello, Ping},
+        client::{ClientEvent, ClientMessage, Ping},
         websocket::{OpCode, client_frame, ping_frame},
     };
 
@@ -139,14 +167,16 @@ mod tests {
         for byte in rest {
             assert!(matches!(look(slice::from_ref(byte)), Glance::Unfinished));
         }
-        assert!(matches!(look(slice::from_ref(last)), Glance::Token(token) if token == "t.o.k"));
+        assert!(
+            matches!(look(slice::from_ref(last)), Glance::Hello(hello) if hello.token == "t.o.k")
+        );
     }
 
     #[test]
     fn everything_else_is_left_to_the_shard() {
         let mut unmasked = Vec::new();
         ping_frame(b"", &mut unmasked);
-        for input in [frame(Event::Ping(Ping { nonce: 1 })), hello(""), unmasked] {
+        for input in [frame(Event::Ping(Ping { nonce: 1 })), unmasked] {
             let glance = glance(
                 &mut Reader::default(),
                 &LIMITS,

@@ -1,14 +1,6 @@
 //! Accepts sockets, within the caps. Ends when its scope is cancelled.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use lifecycle::Scope;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -32,10 +24,6 @@ const ERROR_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Listener {
     socket: TcpListener,
 }
-
-/// Counts a connection from accept to its end, whoever owns it.
-#[derive(Debug)]
-pub(crate) struct ConnectionSlot(Arc<AtomicUsize>);
 
 // === impl Listener ===
 
@@ -91,7 +79,7 @@ async fn shake_hands(gateway: Arc<Gateway>, stream: TcpStream, peer: SocketAddr)
     let place = if gateway.drain.refuses() {
         Err(Refusal::Draining)
     } else {
-        ConnectionSlot::take(&gateway.connections, gateway.connection_limit).ok_or(Refusal::Full)
+        gateway.places.take().ok_or(Refusal::Full)
     };
     let refusing = match place {
         Ok(_) => None,
@@ -100,24 +88,13 @@ async fn shake_hands(gateway: Arc<Gateway>, stream: TcpStream, peer: SocketAddr)
     let outcome = match place {
         // Not even the descriptor that an answer takes: dropped unheard.
         Err(refusal) if refusing.is_none() => Outcome::Refused(refusal),
-        place => handshake::run(&gateway, stream, peer, place).await,
+        place => {
+            let (visit, is_shed) = gateway.unfinished.enter(gateway.door.prefix(peer.ip()));
+            tokio::select! {
+                outcome = handshake::run(&gateway, stream, peer, place, visit) => outcome,
+                Ok(()) = is_shed => Outcome::Shed,
+            }
+        }
     };
     gateway.metrics.handshake(outcome);
-}
-
-// === impl ConnectionSlot ===
-
-impl ConnectionSlot {
-    /// Takes a place if there are fewer than `limit` taken.
-    fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        let before = taken.fetch_add(1, Ordering::Relaxed);
-        let slot = Self(taken.clone());
-        (before < limit).then_some(slot)
-    }
-}
-
-impl Drop for ConnectionSlot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }

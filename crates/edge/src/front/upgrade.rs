@@ -18,11 +18,10 @@ use wire::Subprotocol;
 use super::{
     admission::{Later, Reason},
     farewell::millis,
+    hello::Caller,
+    places::ConnectionSlot,
 };
-use crate::{
-    gateway::Gateway,
-    shard::{Credential, Greeted},
-};
+use crate::gateway::Gateway;
 
 /// Where clients connect.
 pub(crate) const WEBSOCKET_PATH: &str = "/v1/ws";
@@ -39,14 +38,18 @@ const TICKET_HEADER: &str = "tidegate-ticket";
 /// The same for browsers, which can't set headers here.
 const TICKET_PARAMETER: &str = "session_ticket=";
 
-/// How much longer than a place in line takes whoever finds the gateway full.
-const FULL_PAUSE: Duration = Duration::from_secs(5);
-
 /// An upgrade that got its 101.
 #[derive(Debug)]
 pub(crate) enum Accepted {
-    /// What a shard needs to know of it.
-    Client(Greeted),
+    /// A client of ours.
+    Client {
+        subprotocol: Subprotocol,
+        /// Absent: Hello will bring it.
+        token: Option<String>,
+        caller: Caller,
+    },
+    /// A conformance suite: send every message back.
+    Echo,
     /// To be told to come back, in the way that scripts in browsers can read.
     PutOff {
         subprotocol: Subprotocol,
@@ -76,6 +79,7 @@ pub(crate) enum Refusal {
     Draining,
     AdmissionRate,
     AddressRate,
+    AddressConnections,
     Memory,
     Flapping,
 }
@@ -84,6 +88,7 @@ pub(crate) enum Refusal {
 pub(crate) fn decide<B>(
     gateway: &Gateway,
     peer: IpAddr,
+    slot: &mut ConnectionSlot,
     request: &mut Request<B>,
 ) -> Result<(Accepted, Response<Full<Bytes>>), Turned> {
     let echo = match request.uri().path() {
@@ -95,13 +100,17 @@ pub(crate) fn decide<B>(
     check_handshake(request)?;
     check_origin(request.headers(), &gateway.config.allowed_origins)?;
     if echo {
-        return Ok((Accepted::Client(Greeted::Echo), switch(request, None)?));
+        return Ok((Accepted::Echo, switch(request, None)?));
     }
     let (subprotocol, answer) =
         choose_subprotocol(request.headers(), gateway.config.default_subprotocol)?;
     let returns = returns(gateway, request);
     let is_short = gateway.budget.is_short(returns);
-    if let Err(later) = gateway.door.admit(peer, returns, is_short) {
+    let admitted = match gateway.places.settle(slot, gateway.door.prefix(peer)) {
+        true => gateway.door.admit(peer, returns, is_short),
+        false => Err(gateway.door.crowded(returns)),
+    };
+    if let Err(later) = admitted {
         // Scripts in browsers see no HTTP status, and no headers.
         if !request.headers().contains_key(ORIGIN) {
             return Err(later.into());
@@ -109,19 +118,19 @@ pub(crate) fn decide<B>(
         let put_off = Accepted::PutOff { subprotocol, later };
         return Ok((put_off, switch(request, answer)?));
     }
+    let origin = request.headers().get(ORIGIN);
+    let caller = Caller {
+        peer,
+        origin: origin.and_then(|text| text.to_str().ok()).map(Into::into),
+    };
     let token = token(request);
-    // An invalid token is still upgraded: browsers can read a close code but
-    // no HTTP status.
-    let credential = match token {
-        Some(token) => Credential::InRequest(gateway.verify(&token).map(Box::new)),
-        None => Credential::Absent,
-    };
     let response = switch(request, answer)?;
-    let greeting = Greeted::Client {
+    let client = Accepted::Client {
         subprotocol,
-        credential,
+        token,
+        caller,
     };
-    Ok((Accepted::Client(greeting), response))
+    Ok((client, response))
 }
 
 /// Builds the answer to a refused request.
@@ -280,7 +289,7 @@ fn switch<B>(
 
 impl Refusal {
     /// Every refusal, for metrics.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::NotFound,
         Self::Method,
         Self::NotWebSocket,
@@ -292,6 +301,7 @@ impl Refusal {
         Self::Draining,
         Self::AdmissionRate,
         Self::AddressRate,
+        Self::AddressConnections,
         Self::Memory,
         Self::Flapping,
     ];
@@ -310,6 +320,7 @@ impl Refusal {
             Self::Draining => "draining",
             Self::AdmissionRate => "admission_rate",
             Self::AddressRate => "address_rate",
+            Self::AddressConnections => "address_connections",
             Self::Memory => "memory",
             Self::Flapping => "flapping",
         }
@@ -318,7 +329,7 @@ impl Refusal {
     /// With what the client needs to know of it.
     pub(crate) fn turned(self, gateway: &Gateway) -> Turned {
         let after = match self {
-            Self::Full => Some(FULL_PAUSE + gateway.door.put_off()),
+            Self::Full => Some(gateway.door.full()),
             // Another gateway has room now.
             Self::Draining => Some(Duration::from_secs(1)),
             _ => None,
@@ -340,6 +351,7 @@ impl Refusal {
             | Self::Draining
             | Self::AdmissionRate
             | Self::AddressRate
+            | Self::AddressConnections
             | Self::Memory
             | Self::Flapping => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -358,6 +370,7 @@ impl Refusal {
             Self::Draining => "the gateway is going away: try another one",
             Self::AdmissionRate => "the gateway takes no more connections at the moment",
             Self::AddressRate => "too many connections are made from this address",
+            Self::AddressConnections => "too many connections are held from this address",
             Self::Memory => "too much waits for those who are connected",
             Self::Flapping => "connections were made and left too often",
         }
@@ -369,6 +382,7 @@ impl From<Reason> for Refusal {
         match reason {
             Reason::Rate => Self::AdmissionRate,
             Reason::AddressRate => Self::AddressRate,
+            Reason::AddressConnections => Self::AddressConnections,
             Reason::Memory => Self::Memory,
             Reason::Flapping => Self::Flapping,
         }

@@ -15,6 +15,7 @@ fn route(max_in_flight: u32, failures: u32) -> Arc<Route> {
         pause: Duration::from_secs(3600),
     };
     let policy = RoutePolicy {
+        anonymous: false,
         subject: Subject::of_route("test").expect("valid"),
         deadline: DEADLINE,
         max_in_flight,

@@ -15,8 +15,14 @@ use super::{
     mail::{Adopted, Credential, Greeted},
     member,
     perform::Ending,
+    secured::Secured,
 };
-use crate::{allowance::Allowance, clock::unix_ms, front::Verdict, namespace::ConnectionGrants};
+use crate::{
+    allowance::Allowance,
+    authenticate::Verdict,
+    clock::{Tick, unix_ms},
+    namespace::ConnectionGrants,
+};
 
 /// How a connection begins, by what the front learned.
 struct Beginning {
@@ -42,6 +48,7 @@ impl Shard {
         }
         let Adopted {
             stream,
+            link,
             unread,
             peer,
             slot: place,
@@ -57,23 +64,10 @@ impl Shard {
         self.core.generation = self.core.generation.wrapping_add(1);
         let now = self.core.clock.now();
         let left = deadline.saturating_duration_since(Instant::now());
+        let session = self.core.new_session_id();
         let profile = Box::new(Profile {
-            peer,
-            subprotocol,
-            session: self.core.new_session_id(),
-            session_epoch: 1,
-            migrates: false,
-            lean: false,
-            connected_at_ms: unix_ms(SystemTime::now()),
-            handshake_deadline: now.after(left),
-            client_name: Box::default(),
-            client_version: Box::default(),
-            verdict: in_hello,
-            recorder: None,
-            waits_since: now,
-            messages: 0,
-            identity: None,
-            _slot: place,
+            verdict: in_hello.map(Box::new),
+            ..Profile::new(peer, subprotocol, session, place, [now, now.after(left)])
         });
         self.connections.insert(Connection {
             stream,
@@ -82,9 +76,11 @@ impl Shard {
             phase,
             flow: Flow::default(),
             heard: now,
+            token_due: Tick::NEVER,
             allowance: Allowance::default(),
             requests: Vec::new(),
             profile,
+            tls: link.map(|link| Box::new(Secured::new(*link))),
         });
         self.core.hub.join(member(slot), subprotocol);
         self.core.counters.opened += 1;
@@ -135,6 +131,7 @@ impl Shard {
         }
         self.core.deliveries.gone(slot_number(slot));
         self.core.readers.remove(slot_number(slot));
+        self.core.absent_everywhere(slot, &connection, cause);
         for channel in self.core.hub.leave(member(slot)) {
             self.core.abandon(&channel);
         }
@@ -159,14 +156,17 @@ impl Core {
         connection: &mut Connection,
         verdict: Verdict,
     ) -> Result<(), Ending> {
-        let identity = verdict.map_err(|error| {
-            self.counters.token_refused(&error);
-            CloseCause::InvalidToken
+        let identity = verdict.map_err(|rejection| {
+            self.counters.token_refused(rejection);
+            rejection.cause()
         })?;
+        let session = connection.profile.session;
+        if self.is_shut_out(&identity, session) {
+            return Err(CloseCause::Revoked.into());
+        }
         let Phase::Verifying(verifying) = mem::replace(&mut connection.phase, Phase::Echo) else {
             unreachable!("a verdict is for a connection that waits for one");
         };
-        let session = connection.profile.session;
         self.directory.insert(&identity, session, slot_number(slot));
         let policies = &self.gateway.config.policies;
         let grants = ConnectionGrants {
@@ -176,6 +176,8 @@ impl Core {
         let session = verifying.authenticated(&self.session, &grants, &mut self.actions);
         connection.phase = Phase::Established(session);
         connection.profile.identity = Some(identity);
+        self.entitle(connection);
+        self.watch_token(connection);
         self.register(slot, connection);
         Ok(())
     }
@@ -220,9 +222,18 @@ fn begin(greeting: Greeted) -> Beginning {
             subprotocol,
             credential,
         } => match credential {
-            Credential::Absent => (Phase::Greeting(Greeting), subprotocol, None, None),
+            Credential::Absent => (
+                Phase::Greeting(Greeting::default()),
+                subprotocol,
+                None,
+                None,
+            ),
             Credential::InHello(verdict) => {
-                (Phase::Greeting(Greeting), subprotocol, None, Some(verdict))
+                let greeting = match &verdict {
+                    Ok(identity) if identity.anonymous => Greeting::tokenless(),
+                    _ => Greeting::default(),
+                };
+                (Phase::Greeting(greeting), subprotocol, None, Some(verdict))
             }
             Credential::InRequest(verdict) => {
                 let phase = Phase::Verifying(Verifying::from_upgrade());

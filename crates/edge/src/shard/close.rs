@@ -89,6 +89,7 @@ impl Shard {
         // Nothing of it is needed any more, and it may be large.
         connection.reader = Default::default();
         self.core.actions.clear();
+        self.core.absent_everywhere(slot, connection, cause);
         for channel in self.core.hub.silence(member(slot)) {
             self.core.abandon(&channel);
         }
@@ -118,6 +119,7 @@ impl Shard {
         }
         closing.shut = true;
         let cause = closing.cause;
+        connection.say_goodbye(&mut self.core.secured);
         // The peer closed first and has our answer: nothing more can come.
         let failed = connection.stream.shutdown(Shutdown::Write).is_err();
         if failed || cause == CloseCause::ClosedByPeer {

@@ -6,13 +6,14 @@ use auth::Identity;
 use bus::RequestToken;
 use session::{Established, Greeting, Introduction, Verifying};
 use socket2::SockRef;
-use wire::{CloseCause, SessionId, Subprotocol, websocket::Reader};
+use wire::{Channel, CloseCause, SessionId, Subprotocol, websocket::Reader};
 
-use super::{mail::ConnectionKey, recorder::Recorder};
+use super::{mail::ConnectionKey, recorder::Recorder, secured::Secured};
 use crate::{
     allowance::Allowance,
-    clock::Tick,
-    front::{ConnectionSlot, Verdict},
+    authenticate::Verdict,
+    clock::{Tick, now_ms},
+    front::ConnectionSlot,
 };
 
 /// A socket and everything about it but its outbox, which the hub holds.
@@ -24,11 +25,15 @@ pub(crate) struct Connection {
     pub(crate) flow: Flow,
     /// When the peer last said anything.
     pub(crate) heard: Tick,
+    /// When to look at its token: some time before it expires, then when it does.
+    pub(crate) token_due: Tick,
     /// What it may send.
     pub(super) allowance: Allowance,
     /// Requests on the bus, to cancel when the connection ends.
     pub(crate) requests: Vec<(u32, RequestToken)>,
     pub(crate) profile: Box<Profile>,
+    /// Absent: the socket is plain.
+    pub(super) tls: Option<Box<Secured>>,
 }
 
 /// Where a connection is in its life.
@@ -81,6 +86,8 @@ pub(crate) struct Flow {
     pub(crate) knows_mailbox: bool,
     /// It has a recorder, in its profile.
     pub(crate) recorded: bool,
+    /// How fast it may send: a number that the configuration knows.
+    pub(crate) rate_class: u8,
 }
 
 /// What rarely matters; apart, so that the hot part stays small.
@@ -92,27 +99,36 @@ pub(crate) struct Profile {
     pub(crate) session_epoch: u64,
     /// The client follows `Migrate`.
     pub(crate) migrates: bool,
+    /// The client was told that its token expires.
+    pub(crate) told_expiry: bool,
     /// The kernel holds little for it.
     pub(crate) lean: bool,
     /// Unix time.
     pub(crate) connected_at_ms: i64,
-    /// When a Hello with a valid token must have come.
-    pub(crate) handshake_deadline: Tick,
+    /// When a Hello with a valid token must have come; of an established connection,
+    /// when the message that has begun must be whole, or [`Tick::NEVER`].
+    pub(crate) deadline: Tick,
     pub(crate) client_name: Box<str>,
     pub(crate) client_version: Box<str>,
     /// On the token in the Hello that is about to be read.
-    pub(crate) verdict: Option<Verdict>,
+    pub(crate) verdict: Option<Box<Verdict>>,
     /// Of what passes, while somebody wants to know it.
     pub(super) recorder: Option<Box<Recorder>>,
     /// Since when its outbox has not been empty, if it does not keep up.
     pub(crate) waits_since: Tick,
     /// WebSocket messages that came.
     pub(crate) messages: u32,
+    /// Channels that the control plane subscribed it to.
+    pub(super) given: Option<Box<Given>>,
     /// Present from Established on.
     pub(crate) identity: Option<Box<Identity>>,
     /// Gives the connection's place back when it is dropped.
     pub(crate) _slot: ConnectionSlot,
 }
+
+/// Channels, each once.
+#[derive(Default)]
+pub(super) struct Given(pub(super) Vec<Channel>);
 
 // === impl Connection ===
 
@@ -144,9 +160,58 @@ impl Connection {
         }
     }
 
+    /// Sets the deadline of a message that has begun, twice the heartbeat, and takes
+    /// it back when none has, or when it is we who do not read on. Done by the scan, and
+    /// taken back with each message, so a message costs no look at the clock.
+    pub(super) fn time_message(&mut self, now: Tick, heartbeat: u32) {
+        if !matches!(self.phase, Phase::Established(_)) {
+            return;
+        }
+        let deadline = &mut self.profile.deadline;
+        if !self.reader.has_buffered() || !self.phase.wants_input() || self.flow.over_rate {
+            *deadline = Tick::NEVER;
+        } else if *deadline == Tick::NEVER {
+            *deadline = now.later(heartbeat.saturating_mul(2));
+        }
+    }
+
     /// Whether events of the client would be handled now.
     pub(crate) fn wants_input(&self) -> bool {
         !self.flow.leaving && !self.flow.over_rate && self.phase.wants_input()
+    }
+}
+
+// === impl Profile ===
+
+impl Profile {
+    /// Of a connection that begins now, of which nothing else is known.
+    pub(super) fn new(
+        peer: SocketAddr,
+        subprotocol: Subprotocol,
+        session: SessionId,
+        slot: ConnectionSlot,
+        [now, deadline]: [Tick; 2],
+    ) -> Self {
+        Self {
+            peer,
+            subprotocol,
+            session,
+            session_epoch: 1,
+            migrates: false,
+            told_expiry: false,
+            lean: false,
+            connected_at_ms: now_ms(),
+            deadline,
+            client_name: Box::default(),
+            client_version: Box::default(),
+            verdict: None,
+            recorder: None,
+            waits_since: now,
+            messages: 0,
+            given: None,
+            identity: None,
+            _slot: slot,
+        }
     }
 }
 
@@ -186,7 +251,7 @@ mod tests {
     #[test]
     fn a_connection_stays_small() {
         assert!(
-            size_of::<Connection>() <= 144,
+            size_of::<Connection>() <= 160,
             "{}",
             size_of::<Connection>()
         );

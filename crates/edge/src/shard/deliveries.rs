@@ -167,7 +167,7 @@ impl Shard {
         deliveries.confirmed(slot, confirmed);
     }
 
-    fn id_of(&self, slot: usize) -> ConnectionId {
+    pub(super) fn id_of(&self, slot: usize) -> ConnectionId {
         let generation = self.connections[slot].generation;
         self.core.connection_id(slot, generation)
     }

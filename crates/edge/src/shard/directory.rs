@@ -94,7 +94,7 @@ fn fold(SessionId(id): SessionId) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use auth::{Labels, Permissions};
+    use auth::{Labels, Permissions, TokenLimits};
 
     use super::*;
 
@@ -102,9 +102,12 @@ mod tests {
         Identity {
             user: UserId::new(user).expect("valid"),
             expires_at: None,
+            issued_at: None,
             token_id: None,
             permissions: Permissions::default(),
             labels: Labels::new(labels.iter().copied()).expect("valid"),
+            limits: TokenLimits::default(),
+            anonymous: false,
         }
     }
 

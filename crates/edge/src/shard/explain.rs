@@ -116,7 +116,7 @@ impl Core {
     }
 
     fn explain_upstream(&self, connection: &Connection) -> Upstream {
-        let rates = &self.gateway.config.upstream;
+        let rates = self.gateway.config.rates_of(connection.flow.rate_class);
         let levels = connection.allowance.levels(rates, self.clock.now());
         let [messages, bytes] = levels.map(|level| level.map(bucket));
         let in_flight = match &connection.phase {

@@ -223,6 +223,8 @@ impl Core {
         };
         let mut actions = mem::take(&mut self.actions);
         session.subscribed(waiting.id, channel, entered, &mut actions);
+        let alias = live.alias();
+        self.attend(slot, connection, channel);
         if self.is_lean(slot, channel) {
             connection.keep_lean(self.gateway.config.unsent_bytes);
         }
@@ -234,7 +236,6 @@ impl Core {
                 other => self.actions.push(other),
             }
         }
-        let alias = live.alias();
         let frames = whole.frames(connection.profile.subprotocol).clone();
         for frame in frames.iter() {
             self.hub.send_state(member(slot), alias, frame.clone());

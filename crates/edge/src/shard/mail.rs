@@ -5,15 +5,14 @@ use std::{net::SocketAddr, sync::Arc, time::Instant};
 use bus::{BusError, HistoryPage, Published, Reply};
 use bytes::Bytes;
 use hub::EncodedPublication;
+use presence::{Summary, Told};
+use revocations::Revocation;
 use spans::Span;
+use tls::Link;
 use wire::{Channel, Subprotocol, client::Failure};
 
 use super::{history::Awaited, latest::StateRead, mailboxes::News, recovery::EndedRead};
-use crate::{
-    command::Query,
-    fanout::Entry,
-    front::{ConnectionSlot, Verdict},
-};
+use crate::{authenticate::Verdict, command::Query, fanout::Entry, front::ConnectionSlot};
 
 /// One thing for a shard to do.
 pub(crate) enum Mail {
@@ -55,12 +54,34 @@ pub(crate) enum Mail {
         outcome: Result<Bytes, Failure>,
         span: Option<Span>,
     },
+    /// Who came to a channel and who left it.
+    Presence(Channel, Arc<Told>),
+    /// A client's question for who is in a channel has its answer, or not.
+    Seen {
+        connection: ConnectionKey,
+        id: u32,
+        outcome: Result<Summary, BusError>,
+    },
+    /// A client's signal reached so many connections, or none.
+    Signalled {
+        connection: ConnectionKey,
+        id: u32,
+        outcome: Result<u32, Failure>,
+    },
     /// A client's will is kept or taken back, or not.
     WillSettled {
         connection: ConnectionKey,
         id: u32,
         outcome: Result<(), Failure>,
     },
+    /// A newer token of a client was verified, or not.
+    Refreshed {
+        connection: ConnectionKey,
+        id: u32,
+        verdict: Verdict,
+    },
+    /// Access was taken back.
+    Revoked(Arc<Revocation>),
     /// A log was read for those who want a channel's state, or can't be.
     State(Box<StateRead>),
     /// A log was read for those who are behind, or can't be.
@@ -93,6 +114,7 @@ pub(crate) struct ConnectionKey {
 /// A socket after its upgrade.
 pub(crate) struct Adopted {
     pub(crate) stream: mio::net::TcpStream,
+    pub(crate) link: Option<Box<Link>>,
     /// What the peer sent right behind the HTTP head.
     pub(crate) unread: Box<[u8]>,
     pub(crate) peer: SocketAddr,

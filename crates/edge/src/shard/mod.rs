@@ -9,11 +9,14 @@
 //! see `docs/adr/0001-shards-poll-themselves.md`.
 
 mod adopt;
+mod among;
+mod attendance;
 mod channels;
 mod close;
 mod connection;
 mod deliveries;
 mod directory;
+mod entitlement;
 mod explain;
 mod history;
 mod latest;
@@ -31,6 +34,8 @@ mod recovery;
 mod registration;
 mod repeatable;
 mod scan;
+mod secured;
+mod standing;
 mod targets;
 mod ticket;
 mod transmit;
@@ -50,8 +55,9 @@ use slab::Slab;
 use spans::Span;
 
 use self::{
-    channels::Channels, connection::Connection, deliveries::Deliveries, directory::Directory,
-    latest::States, leaving::Stage, mailboxes::Readers, recovery::LogReads, scan::Scanner,
+    attendance::Attendance, channels::Channels, connection::Connection, deliveries::Deliveries,
+    directory::Directory, latest::States, leaving::Stage, mailboxes::Readers, recovery::LogReads,
+    scan::Scanner, secured::Buffers,
 };
 pub(crate) use self::{
     mail::{Adopted, ConnectionKey, Credential, Greeted, Mail},
@@ -104,6 +110,8 @@ struct Core {
     hub: Hub,
     /// Where what leaves with one write is put together.
     outgoing: Vec<u8>,
+    /// Of connections with TLS.
+    secured: Buffers,
     channels: Channels,
     log_reads: LogReads,
     states: States,
@@ -116,6 +124,10 @@ struct Core {
     delivering: Vec<Span>,
     /// Pages of logs that the bus reads for clients.
     reads: usize,
+    /// Who is in channels with presence.
+    attendance: Attendance,
+    /// What clients ask of other gateways about them, or send them.
+    asked: usize,
     clock: Clock,
     /// The bus is away.
     degraded: bool,
@@ -152,6 +164,7 @@ impl Seat {
             session: config.session_config(),
             hub: Hub::new(config.outbox),
             outgoing: Vec::new(),
+            secured: Buffers::default(),
             channels: Channels::default(),
             log_reads: LogReads::default(),
             states: States::default(),
@@ -161,6 +174,8 @@ impl Seat {
             actions: Actions::default(),
             delivering: Vec::new(),
             reads: 0,
+            attendance: Attendance::default(),
+            asked: 0,
             clock: Clock::start(),
             degraded: false,
             ping: ping(),

@@ -36,6 +36,7 @@ impl Core {
             return;
         };
         let options = options.unwrap_or_default();
+        self.wish(slot, &channel, &options);
         let latest = match options.latest {
             true => Latest::Wanted,
             false => Latest::Unwanted,
@@ -84,6 +85,8 @@ impl Core {
         id: u32,
         channel: &Channel,
     ) {
+        connection.gave_up(channel);
+        self.absent(slot, connection, channel, false);
         let Phase::Established(session) = &mut connection.phase else {
             return;
         };
@@ -123,8 +126,10 @@ impl Core {
         };
         let policy = self.gateway.config.policies.of(&channel);
         let given = policy.map_or(Class::All, |policy| policy.delivery.class);
-        let class = given.at_most(class_asked(&options.unwrap_or_default()));
+        let options = options.unwrap_or_default();
+        let class = given.at_most(class_asked(&options));
         let outcome = self.hub.set_class(member(slot), &channel, class);
+        self.set_watch(slot, &channel, options.presence);
         if self.is_lean(slot, &channel) {
             connection.keep_lean(self.gateway.config.unsent_bytes);
         }

@@ -130,13 +130,13 @@ impl Core {
             } => {
                 connection.introduce(&introduction);
                 let verdict = match connection.profile.verdict.take() {
-                    Some(verdict) => verdict,
+                    Some(verdict) => *verdict,
                     // The front had gone: this Hello is late, good or not.
-                    None if self.clock.now() >= connection.profile.handshake_deadline => {
+                    None if self.clock.now() >= connection.profile.deadline => {
                         return Err(CloseCause::AuthenticationTimeout.into());
                     }
                     // The front verifies every token up to the longest allowed.
-                    None => Err(TokenError::TooLong),
+                    None => Err(TokenError::TooLong.into()),
                 };
                 if let Ok(identity) = &verdict {
                     self.take_up(connection, &introduction, &identity.user);
@@ -158,11 +158,14 @@ impl Core {
             publish @ Action::Publish { .. } => self.publish(slot, connection, publish),
             request @ Action::Request { .. } => self.request(slot, connection, request),
             Action::CancelRequest { id } => self.cancel(connection, id),
+            Action::Refresh { id, token } => self.refresh(slot, connection, id, token.0),
             Action::Acked { up_to, ack_id } => {
                 self.deliveries.acknowledged(slot_number(slot), ack_id);
                 self.confirm_mailbox(slot, connection, up_to);
             }
             read @ Action::History { .. } => self.read_history(slot, connection, read),
+            Action::Presence { id, channel } => self.look(slot, connection, id, &channel),
+            signal @ Action::Signal { .. } => self.signal(slot, connection, signal),
             arm @ Action::ArmWill { .. } => self.arm_will(slot, connection, arm),
             Action::DisarmWill { id } => self.disarm_will(slot, connection, id),
             Action::Close(cause) => return Err(Ending { cause, told: true }),
@@ -181,6 +184,7 @@ impl Core {
             token_expires_at_ms: identity.expires_at.map_or(0, unix_ms),
             ticket: self.ticket(connection),
             migrates: connection.profile.migrates,
+            limits: self.limits_of(connection),
         };
         let event = session::welcome(&who, &self.session, unix_ms(SystemTime::now()));
         self.hub.send(member(slot), &event, None);

@@ -81,11 +81,28 @@ impl Shard {
                 outcome,
             } => self.published(connection, id, outcome),
             Mail::Read(awaited, outcome) => self.read(awaited, outcome),
+            Mail::Presence(channel, told) => self.core.tell_presence(&channel, &told),
+            Mail::Seen {
+                connection,
+                id,
+                outcome,
+            } => self.seen(connection, id, outcome),
+            Mail::Signalled {
+                connection,
+                id,
+                outcome,
+            } => self.signalled(connection, id, outcome),
             Mail::WillSettled {
                 connection,
                 id,
                 outcome,
             } => self.will_settled(connection, id, outcome),
+            Mail::Refreshed {
+                connection,
+                id,
+                verdict,
+            } => self.refreshed(connection, id, verdict),
+            Mail::Revoked(revocation) => drop(self.revoke(&revocation)),
             Mail::State(read) => self.take_state(*read),
             Mail::Mailbox { connection, news } => self.hear(connection, news),
             Mail::Adopt(adopted) => self.adopt(*adopted),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wire::{
     Channel, CloseCause, ConnectionId,
-    client::ErrorCode,
+    client::{ErrorCode, Member, ServerEvent, Signalled, server_event::Event},
     gateway::{
         self, Changed, Disconnect, Fence, ListConnections, Target, command::Command,
         target::Target as Kind,
@@ -13,6 +13,7 @@ use wire::{
 
 use super::{
     Shard,
+    channels::Live,
     connection::{Connection, Phase},
     directory::fingerprint,
     member,
@@ -23,6 +24,10 @@ impl Shard {
     /// Answers a command now, or a Deliver when its outcome is known. One that has
     /// waited for too long is not carried out: its asker may have begun again.
     pub(super) fn answer(&mut self, query: &Arc<Query>) {
+        // However late: nobody wants back what is revoked.
+        if let Command::Revoke(revoke) = &query.command {
+            return query.answer(self.revoke_now(revoke));
+        }
         if query.is_late() {
             self.look_at_mailboxes(query);
             return query.answer(Answer::Late);
@@ -36,9 +41,10 @@ impl Shard {
             (Command::Explain(explain), _) => self.explain(explain),
             (Command::Subscribe(_), Some(channel)) => self.subscribe_all(channel, query),
             (Command::Unsubscribe(_), Some(channel)) => self.unsubscribe_all(channel, query),
-            (Command::Subscribe(_) | Command::Unsubscribe(_), None)
-            | (Command::Drain(_) | Command::Status(_), _) => {
-                unreachable!("refused or answered before it is put to a shard")
+            (Command::Signal(signal), Some(channel)) => self.pass_on(signal, channel),
+            (Command::Subscribe(_) | Command::Unsubscribe(_) | Command::Signal(_), None)
+            | (Command::Drain(_) | Command::Status(_) | Command::Revoke(_), _) => {
+                unreachable!("refused or answered before")
             }
         };
         query.answer(answer);
@@ -103,14 +109,17 @@ impl Shard {
         let Self {
             connections, core, ..
         } = self;
-        let Some(Phase::Established(session)) = connections.get_mut(slot).map(|it| &mut it.phase)
-        else {
+        let Some(connection) = connections.get_mut(slot) else {
+            return Ok(());
+        };
+        let Phase::Established(session) = &mut connection.phase else {
             return Ok(());
         };
         if core.hub.is_subscribed(member(slot), channel) {
             return Ok(());
         }
         session.subscribe_by_server(channel, &core.session, &mut core.actions)?;
+        connection.was_given(channel);
         self.perform(slot);
         Ok(())
     }
@@ -126,6 +135,36 @@ impl Shard {
             }
         }
         Answer::Changed(Changed { count, refused: 0 })
+    }
+
+    /// Gives a client's signal to those meant who are subscribed to the channel.
+    fn pass_on(&mut self, signal: &gateway::Signal, channel: &Channel) -> Answer {
+        let mut changed = Changed::default();
+        let Some(alias) = self.core.channels.live(channel).map(Live::alias) else {
+            return Answer::Changed(changed);
+        };
+        let from = signal.from.clone().unwrap_or_default();
+        let sender = from.connection_id.clone();
+        let event = ServerEvent {
+            event: Some(Event::Signalled(Signalled {
+                alias,
+                from: Some(Member {
+                    user: from.user,
+                    connection_id: from.connection_id,
+                    session_id: from.session_id,
+                }),
+                payload: signal.payload.clone(),
+            })),
+        };
+        for slot in self.targets(signal.target.as_ref()) {
+            let is_there = self.core.hub.is_subscribed(member(slot), channel)
+                && self.id_of(slot).to_string() != sender;
+            match is_there && self.send_direct(slot, &event, None) {
+                true => changed.count += 1,
+                false => changed.refused += 1,
+            }
+        }
+        Answer::Changed(changed)
     }
 
     fn page(&self, list: &ListConnections, query: &Query) -> Answer {

@@ -1,6 +1,6 @@
 //! From a socket's bytes to handled events.
 
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 
 use wire::{
     CloseCause,
@@ -12,8 +12,9 @@ use super::{
     connection::{Connection, Phase},
     member,
     perform::Ending,
+    secured::Taken,
 };
-use crate::{allowance::Standing, parties::Party};
+use crate::{allowance::Standing, clock::Tick, parties::Party};
 
 /// Reads of one connection in one turn; what is left waits for the next.
 const READS_PER_TURN: usize = 4;
@@ -29,16 +30,18 @@ impl Shard {
                 connection.flow.unread = true;
                 return;
             }
-            let rates = &self.core.gateway.config.upstream;
+            let class = connection.flow.rate_class;
+            let rates = self.core.gateway.config.rates_of(class);
             let most = connection.allowance.appetite(rates, self.scratch.len());
-            match connection.stream.read(&mut self.scratch[..most]) {
-                Ok(0) => return self.peer_left(slot),
-                Ok(length) => {
+            let buffers = &mut self.core.secured;
+            match connection.read(&mut self.scratch, most, buffers) {
+                Ok(Taken { length: 0, .. }) => return self.peer_left(slot),
+                Ok(Taken { length, drained }) => {
                     connection.heard = self.core.clock.now();
                     connection.flow.pinged = false;
                     self.core.counters.bytes_in += length as u64;
                     self.digest(slot, length);
-                    if length < most {
+                    if drained {
                         return;
                     }
                 }
@@ -79,7 +82,8 @@ impl Shard {
                 continue;
             };
             let gateway = &self.core.gateway;
-            let standing = connection.allowance.standing(&gateway.config.upstream, now);
+            let rates = gateway.config.rates_of(connection.flow.rate_class);
+            let standing = connection.allowance.standing(rates, now);
             let owes = connection.profile.identity.as_ref().and_then(|identity| {
                 let address = connection.profile.peer.ip();
                 let parties = &gateway.parties;
@@ -152,7 +156,7 @@ impl Shard {
 impl Core {
     /// Notes what a client has sent; whether it is to be left unread for a while.
     fn charge(&mut self, connection: &mut Connection, messages: u64, bytes: usize) -> bool {
-        let rates = &self.gateway.config.upstream;
+        let rates = self.gateway.config.rates_of(connection.flow.rate_class);
         let now = self.clock.now();
         let own = connection.allowance.charge(rates, now, messages, bytes);
         let party = connection.profile.identity.as_ref().and_then(|identity| {
@@ -210,7 +214,13 @@ impl Core {
                 self.echo(slot, content, text);
                 Ok(())
             }
-            _ => self.on_data(slot, connection, content, text),
+            _ => {
+                let handled = self.on_data(slot, connection, content, text);
+                if let Phase::Established(_) = connection.phase {
+                    connection.profile.deadline = Tick::NEVER;
+                }
+                handled
+            }
         }
     }
 

@@ -229,6 +229,7 @@ fn received(event: &Received) -> (&'static str, &str) {
         Received::SetSubscription(it) => ("set_subscription", &it.channel),
         Received::ArmWill(it) => ("arm_will", &it.route),
         Received::DisarmWill(_) => ("disarm_will", ""),
+        Received::Signal(it) => ("signal", &it.channel),
     }
 }
 
@@ -272,6 +273,7 @@ fn sent(event: &Sent) -> &'static str {
         Sent::HistoryResult(_) => "history_result",
         Sent::PresenceResult(_) => "presence_result",
         Sent::PresenceChange(_) => "presence_change",
+        Sent::Signalled(_) => "signalled",
     }
 }
 

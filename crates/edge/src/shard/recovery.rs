@@ -108,6 +108,7 @@ impl Shard {
             conflates,
         };
         session.subscribed(id, channel, entered, &mut core.actions);
+        core.attend(slot, connection, channel);
         if core.is_lean(slot, channel) {
             connection.keep_lean(core.gateway.config.unsent_bytes);
         }
@@ -184,6 +185,7 @@ impl Core {
             conflates,
         };
         session.subscribed(id, channel, entered, &mut self.actions);
+        self.attend(slot, connection, channel);
         if self.is_lean(slot, channel) {
             connection.keep_lean(self.gateway.config.unsent_bytes);
         }

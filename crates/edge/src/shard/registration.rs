@@ -1,10 +1,12 @@
 //! Tells the cluster who is connected here.
 
+use std::num::NonZeroU32;
+
 use registry::{ConnectionRecord, Written};
 use wire::{CloseCause, gateway::RegisteredConnection};
 
 use super::{Core, Mail, Shard, connection::Connection, mail::ConnectionKey, mailboxes::News};
-use crate::{fencing::Claim, mailbox::Mailbox};
+use crate::{fencing::Claim, mailbox::Mailbox, user_limit::Look};
 
 impl Shard {
     /// The registry has lost this gateway: whoever lives here is told anew.
@@ -27,7 +29,9 @@ impl Core {
         if let Some(registrar) = &self.gateway.registrar
             && let Some(record) = self.record(slot, connection)
         {
-            let written = self.look_at(&record, key);
+            let identity = connection.profile.identity.as_ref();
+            let at_most = identity.and_then(|it| it.limits.max_connections());
+            let written = self.look_at(&record, at_most, key);
             registrar.opened(record, Some(written));
         } else if self.gateway.config.mailboxes {
             registered(self.mailbox(), key);
@@ -37,15 +41,22 @@ impl Core {
     /// What follows once the entry is in the registry: the user's connections are
     /// counted, if there is a limit, older ones of the session are ended, and the
     /// user's mailbox is read. There is room for every connection that may be open.
-    fn look_at(&self, record: &ConnectionRecord, key: ConnectionKey) -> Written {
+    fn look_at(
+        &self,
+        record: &ConnectionRecord,
+        at_most: Option<NonZeroU32>,
+        key: ConnectionKey,
+    ) -> Written {
         let reads = self.gateway.config.mailboxes;
         let mailbox = reads.then(|| self.mailbox().clone());
-        let looks = self.gateway.user_looks.clone();
-        let claims = self.gateway.claims.clone();
+        let limited = at_most.is_some() || self.gateway.config.user_limit.is_some();
+        let looks = self.gateway.desks.user_looks.clone().filter(|_| limited);
+        let claims = self.gateway.desks.claims.clone();
         let claim = Claim::of(record);
         Box::new(move || {
             if let Some(looks) = looks {
-                drop(looks.try_send(claim.user.clone()));
+                let user = claim.user.clone();
+                drop(looks.try_send(Look { user, at_most }));
             }
             if let Some(claims) = claims.filter(|_| claim.may_have_rivals()) {
                 drop(claims.try_send(claim));

@@ -32,6 +32,7 @@ pub(super) struct Scanner {
 /// What the scan found to do.
 enum Due {
     Ping,
+    Token,
     Close(CloseCause),
     Remove(CloseCause),
 }
@@ -118,12 +119,14 @@ impl Shard {
         if MEASURED {
             core.note(slot, connection, now);
         }
+        connection.time_message(now, heartbeat);
         match due(connection, now, heartbeat, slot) {
             None => {}
             Some(Due::Ping) => {
                 connection.flow.pinged = true;
                 core.hub.send_frame(member(slot), core.ping.clone());
             }
+            Some(Due::Token) => self.token_is_due(slot),
             Some(Due::Close(cause)) => self.close(slot, cause),
             Some(Due::Remove(cause)) => self.remove(slot, cause),
         }
@@ -171,8 +174,11 @@ fn due(connection: &Connection, now: Tick, heartbeat: u32, slot: usize) -> Optio
     let silent = now.since(connection.heard);
     match &connection.phase {
         Phase::Greeting(_) | Phase::Verifying(_) => {
-            let late = now >= connection.profile.handshake_deadline;
+            let late = now >= connection.profile.deadline;
             late.then_some(Due::Close(CloseCause::AuthenticationTimeout))
+        }
+        Phase::Established(_) if now >= connection.profile.deadline => {
+            Some(Due::Close(CloseCause::MessageTimeout))
         }
         // Only after a ping: a scan may come so late that both are due, and no
         // link is given up that was not asked.
@@ -181,6 +187,7 @@ fn due(connection: &Connection, now: Tick, heartbeat: u32, slot: usize) -> Optio
         {
             Some(Due::Close(CloseCause::IdleTimeout))
         }
+        Phase::Established(_) if now >= connection.token_due => Some(Due::Token),
         Phase::Established(_) => {
             // Up to an eighth sooner, by slot, so that connections that came
             // together are not pinged together.

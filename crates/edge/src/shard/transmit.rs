@@ -1,6 +1,6 @@
 //! From outboxes to sockets: each dirty connection is written once a turn.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 
 use hub::Fact;
 use wire::CloseCause;
@@ -91,7 +91,7 @@ impl Shard {
         if core.write(slot, connection).is_err() {
             return self.lost(slot);
         }
-        if self.core.hub.outbox(member(slot)).is_empty() {
+        if !connection.has_pending() && self.core.hub.outbox(member(slot)).is_empty() {
             self.all_written(slot);
         }
     }
@@ -136,16 +136,21 @@ impl Core {
     /// Writes until the outbox is empty or the kernel has enough.
     fn write(&mut self, slot: usize, connection: &mut Connection) -> io::Result<()> {
         let member = member(slot);
+        if connection.has_pending() {
+            connection.write_pending()?;
+        }
         while !connection.flow.blocked && !self.hub.outbox(member).is_empty() {
             let outbox = self.hub.outbox(member);
             // The kernel takes whole buffers, however little it shall keep.
             let slowly = connection.profile.lean && !self.hub.keeps_up(member);
             let unsent = self.gateway.config.unsent_bytes.max(MIN_WRITE_BYTES) as usize;
             let most = slowly.then_some(unsent);
-            let bytes = outbox.gather(&mut self.outgoing, most.unwrap_or(GATHER_BYTES));
-            let bytes = &bytes[..bytes.len().min(most.unwrap_or(usize::MAX))];
+            let gathered = connection.most_at_once(most.unwrap_or(GATHER_BYTES));
+            let most = connection.most_at_once(most.unwrap_or(usize::MAX));
+            let bytes = outbox.gather(&mut self.outgoing, gathered);
+            let bytes = &bytes[..bytes.len().min(most)];
             let wanted = bytes.len();
-            match connection.stream.write(bytes) {
+            match connection.write(bytes, &mut self.secured) {
                 Ok(written) => {
                     if connection.flow.recorded {
                         self.record_departures(slot, connection, written);
@@ -153,7 +158,7 @@ impl Core {
                     self.hub.wrote(member, written);
                     self.counters.writes += 1;
                     self.counters.bytes_out += written as u64;
-                    connection.flow.blocked = written < wanted;
+                    connection.flow.blocked = written < wanted || connection.has_pending();
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     connection.flow.blocked = true;

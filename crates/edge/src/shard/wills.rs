@@ -86,7 +86,7 @@ impl Core {
             will,
             mailbox: self.mailbox().clone(),
         };
-        let code = match &self.gateway.wills {
+        let code = match &self.gateway.desks.wills {
             // A gateway whose connections nobody can look up.
             None => ErrorCode::Unimplemented,
             Some(_) if self.degraded => ErrorCode::Unavailable,

@@ -10,10 +10,11 @@ use bus::{
 use bytes::Bytes;
 use edge::{
     Access, AdmissionLimits, Drain, DrainPlan, Edge, EdgeConfig, FanoutMode, NamespacePolicy,
-    Policies, RoutePolicy, SessionLimits, UpstreamRates, WillLimits,
+    Policies, Proxies, RoutePolicy, SessionLimits, UpstreamRates, WillLimits,
 };
 use hub::{Class, DeliveryPolicy, OutboxLimits, Overflow};
 use journal::Redelivery;
+use keyring::Keyring;
 use lifecycle::{DrainOutcome, Scope};
 use prost::Message;
 use registry::{ConnectionRecord, Registrar};
@@ -179,8 +180,8 @@ impl Site {
         registrar: Option<Arc<Registrar>>,
     ) -> Gateway {
         let scope = self.scope.child("gateway");
-        let verifier = self.tokens.verifier();
-        let edge = Edge::bind(config, bus, verifier, registrar).expect("a free port");
+        let keyring = Arc::new(Keyring::fixed(self.tokens.verifier()));
+        let edge = Edge::bind(config, bus, keyring, registrar).expect("a free port");
         let address = edge.local_addr();
         let drain = edge.start(&scope).expect("threads");
         Gateway {
@@ -371,15 +372,20 @@ pub(crate) fn gateway_id() -> GatewayId {
 
 fn config() -> EdgeConfig {
     EdgeConfig {
+        token_notice: Duration::from_secs(60),
+        tls: None,
         gateway: gateway_id(),
         listen: "127.0.0.1:0".parse().expect("valid"),
         shards: 1,
         admission: AdmissionLimits::default(),
         upstream: ANY_RATE,
+        rate_classes: Vec::new(),
         user_upstream: ANY_RATE,
         address_upstream: ANY_RATE,
         max_connections: 2_000,
         max_handshakes: 1_000,
+        unfinished_percent: 100,
+        proxies: Proxies::default(),
         reserved_descriptors: 64,
         handshake_timeout: 2 * DEADLINE,
         // Many a test ends with clients that do not answer.
@@ -407,7 +413,10 @@ fn config() -> EdgeConfig {
         tickets: Arc::new(TicketKeys::random()),
         drain: DrainPlan::default(),
         linger: Duration::from_secs(5),
+        presence: presence::Settings::default(),
         journal: journal::Settings::default(),
+        hook: None,
+        anonymous: false,
         policies: policies(),
         user_limit: None,
         wills: WillLimits {
@@ -445,11 +454,14 @@ fn policies() -> Policies {
                 account: None,
             },
             fanout: FanoutMode::default(),
+            presence: name == "room",
+            signals: name == "room",
         };
         policies.namespaces.insert(name.into(), policy);
     }
     for route in ["echo", "hold", "fail", "nobody"] {
         let policy = RoutePolicy {
+            anonymous: route == "echo",
             subject: Subject::of_route(route).expect("valid"),
             deadline: DEADLINE,
             max_in_flight: 0,

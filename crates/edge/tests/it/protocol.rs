@@ -5,7 +5,7 @@ use bytes::Bytes;
 use testkit::{RawClient, ack, hello, ping, publish, subscribe, unsubscribe};
 use wire::{
     UserId,
-    client::{ClientEvent, ErrorCode, Presence, Refresh, client_event, server_event::Event},
+    client::{ClientEvent, ErrorCode, server_event::Event},
     websocket::OpCode,
 };
 
@@ -145,24 +145,11 @@ async fn unknown_fields_close_a_json_client() {
 }
 
 #[tokio::test]
-async fn events_that_are_not_served_yet_are_answered() {
+async fn events_of_a_later_protocol_are_answered() {
     let gateway = Gateway::start(|_| {}).await;
     let mut client = gateway.client("alice").await;
-    let refresh = client_event::Event::Refresh(Refresh {
-        id: 3,
-        ..Refresh::default()
-    });
-    let presence = client_event::Event::Presence(Presence {
-        id: 4,
-        ..Presence::default()
-    });
-    let events = [Some(refresh), Some(presence), None];
-    client
-        .send_events(&events.map(|event| ClientEvent { event }))
-        .await;
-    for id in [3, 4, 0] {
-        assert_eq!(client.error().await, (id, ErrorCode::Unimplemented));
-    }
+    client.send(ClientEvent { event: None }).await;
+    assert_eq!(client.error().await, (0, ErrorCode::Unimplemented));
     // Acks are not answered.
     client.send(ack(9)).await;
     assert_still_served(&mut client).await;

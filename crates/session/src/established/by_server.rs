@@ -6,7 +6,7 @@ use wire::{Channel, client::ErrorCode};
 use super::{Established, Stage};
 use crate::{
     action::{Action, Actions},
-    config::SessionConfig,
+    config::{Grants, SessionConfig},
 };
 
 // === impl Established ===
@@ -17,7 +17,8 @@ impl Established {
     /// of the client's own is pending.
     ///
     /// # Errors
-    /// [`ErrorCode::TooManySubscriptions`]: the limit holds for these, too.
+    /// [`ErrorCode::TooManySubscriptions`]: the gateway's limit holds for these, too; a
+    /// token's is for what the client wants itself.
     pub fn subscribe_by_server(
         &mut self,
         channel: &Channel,
@@ -27,7 +28,7 @@ impl Established {
         if self.stage == Stage::Closed || self.waiting.keep_subscribing(channel) {
             return Ok(());
         }
-        self.check_room(config)?;
+        self.check_room(config, None)?;
         self.waiting.begin_subscribe(0, channel.clone());
         self.subscriptions += 1;
         actions.push(Action::Subscribe {
@@ -37,6 +38,13 @@ impl Established {
             options: None,
         });
         Ok(())
+    }
+
+    /// What the client may do has changed: its own subscribes that are pending and not
+    /// allowed any more end right after they have begun.
+    pub fn withdraw_pending(&mut self, grants: &dyn Grants) {
+        let forbidden = |channel: &Channel| grants.subscribe(channel).is_err();
+        self.waiting.unsubscribe_those(forbidden);
     }
 
     /// Ends the client's subscription to a channel, if there is one; a pending

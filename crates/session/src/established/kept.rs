@@ -96,7 +96,7 @@ impl Established {
     ) -> Result<Channel, ErrorCode> {
         self.check_id(id)?;
         let channel = ctx.config.channel(channel)?;
-        ctx.grants.subscribe(&channel)?;
+        ctx.grants.history(&channel)?;
         Ok(channel)
     }
 

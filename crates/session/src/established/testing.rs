@@ -150,6 +150,18 @@ impl Grants for AllowAll {
         Ok(())
     }
 
+    fn history(&self, _: &Channel) -> Result<(), ErrorCode> {
+        Ok(())
+    }
+
+    fn presence(&self, _: &Channel) -> Result<(), ErrorCode> {
+        Ok(())
+    }
+
+    fn signal(&self, _: &Channel) -> Result<(), ErrorCode> {
+        Ok(())
+    }
+
     fn publish(&self, _: &Channel) -> Result<(), ErrorCode> {
         Ok(())
     }
@@ -165,6 +177,24 @@ impl Grants for OnlyOpen {
             Ok(())
         } else {
             Err(ErrorCode::UnknownNamespace)
+        }
+    }
+
+    fn history(&self, channel: &Channel) -> Result<(), ErrorCode> {
+        self.subscribe(channel)
+    }
+
+    fn presence(&self, channel: &Channel) -> Result<(), ErrorCode> {
+        match channel.as_str() {
+            "open.quiet" => Err(ErrorCode::NoPresence),
+            _ => self.subscribe(channel),
+        }
+    }
+
+    fn signal(&self, channel: &Channel) -> Result<(), ErrorCode> {
+        match channel.as_str() {
+            "open.mute" => Err(ErrorCode::NoSignals),
+            _ => Ok(()),
         }
     }
 

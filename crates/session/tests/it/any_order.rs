@@ -118,10 +118,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         }),
         6..=7 => Asked::Unsubscribe(Unsubscribe { id, channel: name }),
         8..=9 => Asked::Cancel(Cancel { id }),
-        10 => Asked::Presence(Presence {
-            id,
-            ..Presence::default()
-        }),
+        10 => Asked::Presence(Presence { id, channel: name }),
         _ if id < 4 => Asked::Ack(Ack {
             up_to: id.into(),
             ack_id: 0,
@@ -160,6 +157,7 @@ fn is_kind_of(asked: &Asked, answer: &Answer) -> bool {
         Asked::Publish(_) => matches!(answer, Answer::Accepted(_) | Answer::Error(_)),
         Asked::Subscribe(_) => matches!(answer, Answer::Subscribed(_) | Answer::Error(_)),
         Asked::Unsubscribe(_) => matches!(answer, Answer::Unsubscribed(_) | Answer::Error(_)),
+        Asked::Presence(_) => matches!(answer, Answer::PresenceResult(_) | Answer::Error(_)),
         _ => matches!(answer, Answer::Error(_)),
     }
 }

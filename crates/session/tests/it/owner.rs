@@ -8,8 +8,8 @@ use session::{Action, Actions, Entered, Established, Grants, Greeting, SessionCo
 use wire::{
     Channel, GatewayId, Offset,
     client::{
-        ClientEvent, ErrorCode, Hello, Limits, Verdict, client_event::Event as Asked,
-        server_event::Event as Answer,
+        ClientEvent, ErrorCode, Hello, Limits, PresenceResult, Verdict,
+        client_event::Event as Asked, server_event::Event as Answer,
     },
 };
 
@@ -66,7 +66,7 @@ impl Owner {
         let hello = ClientEvent {
             event: Some(Asked::Hello(Box::new(hello))),
         };
-        let verifying = Greeting
+        let verifying = Greeting::default()
             .handle(hello, &mut actions)
             .expect("Hello has a token");
         let session = verifying.authenticated(&config, &ButShut, &mut actions);
@@ -132,6 +132,13 @@ impl Owner {
                 } else {
                     session.unsubscribe_failed(id, ErrorCode::NotSubscribed, actions);
                 }
+            }
+            Action::Presence { id, .. } => {
+                let outcome = match ok {
+                    true => Ok(PresenceResult::default()),
+                    false => Err(ErrorCode::Unavailable),
+                };
+                session.presence(id, outcome, actions);
             }
             other => panic!("nothing to answer: {other:?}"),
         }
@@ -205,6 +212,7 @@ impl Owner {
             Answer::Error(it) => it.id,
             Answer::Subscribed(it) => it.id,
             Answer::Unsubscribed(it) => it.id,
+            Answer::PresenceResult(it) => it.id,
             Answer::Pong(_) | Answer::Closing(_) => 0,
             other => panic!("not a session's event: {other:?}"),
         };
@@ -218,6 +226,18 @@ impl Owner {
 
 impl Grants for ButShut {
     fn subscribe(&self, channel: &Channel) -> Result<(), ErrorCode> {
+        self.call(channel.as_str())
+    }
+
+    fn history(&self, channel: &Channel) -> Result<(), ErrorCode> {
+        self.call(channel.as_str())
+    }
+
+    fn presence(&self, channel: &Channel) -> Result<(), ErrorCode> {
+        self.call(channel.as_str())
+    }
+
+    fn signal(&self, channel: &Channel) -> Result<(), ErrorCode> {
         self.call(channel.as_str())
     }
 

@@ -1,10 +1,9 @@
 //! Options that several commands share.
 
-use std::time::Duration;
+use std::{fs, path::PathBuf, time::Duration};
 
 use client::Client;
-use control::client::AuthServiceClient;
-use tonic::transport::Channel;
+use control::client::{AuthServiceClient, CallerChannel, CallerOptions};
 use wire::control::{IssueTokenRequest, IssueTokenResponse, Label};
 
 use super::Failure;
@@ -12,7 +11,7 @@ use super::Failure;
 /// How gateways know the command line.
 const CLIENT_NAME: &str = "tidegate-cli";
 
-/// Where the control plane is.
+/// Where the control plane is, and who we are to it.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct GrpcArgs {
     /// Address of the control plane
@@ -23,6 +22,32 @@ pub(super) struct GrpcArgs {
         default_value = "http://127.0.0.1:7410"
     )]
     grpc: String,
+
+    /// File with our key for the control plane [env: TIDEGATE_API_KEY has the key itself]
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
+
+    /// Certificates of the authorities to trust, PEM, for https:// and wss:// [default: the system's for wss://]
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_CA")]
+    ca: Option<PathBuf>,
+
+    /// Our certificate for the control plane, PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "TIDEGATE_CLIENT_CERT",
+        requires = "client_key"
+    )]
+    client_cert: Option<PathBuf>,
+
+    /// Its private key, PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "TIDEGATE_CLIENT_KEY",
+        requires = "client_cert"
+    )]
+    client_key: Option<PathBuf>,
 }
 
 /// Where the gateway is, and who connects.
@@ -104,8 +129,26 @@ pub(super) fn duration(text: &str) -> Result<Duration, humantime::DurationError>
 
 impl GrpcArgs {
     /// Connects to the control plane.
-    pub(super) async fn connect(&self) -> Result<Channel, Failure> {
-        Ok(control::client::connect(&self.grpc).await?)
+    pub(super) async fn connect(&self) -> Result<CallerChannel, Failure> {
+        Ok(control::client::connect_as(&self.grpc, &self.caller()?).await?)
+    }
+
+    /// Who we are. A key is never an argument, which every process may read.
+    fn caller(&self) -> Result<CallerOptions, Failure> {
+        let read = |file: &PathBuf| fs::read(file).map_err(|error| Failure::file(file, &error));
+        let key = match &self.api_key_file {
+            Some(file) => {
+                let text = fs::read_to_string(file);
+                Some(text.map_err(|error| Failure::file(file, &error))?)
+            }
+            None => CallerOptions::from_environment().key,
+        };
+        let identity = match self.client_cert.as_ref().zip(self.client_key.as_ref()) {
+            Some((certificate, key)) => Some((read(certificate)?, read(key)?)),
+            None => None,
+        };
+        let ca = self.ca.as_ref().map(read).transpose()?;
+        Ok(CallerOptions { key, ca, identity })
     }
 
     /// Asks for a token.
@@ -125,6 +168,13 @@ impl ClientArgs {
     /// may well come from the environment.
     pub(super) async fn connect(&self) -> Result<Client, Failure> {
         let builder = Client::builder(&self.url).client_name(CLIENT_NAME);
+        let builder = match &self.grpc.ca {
+            None => builder,
+            Some(file) => {
+                let roots = fs::read(file).map_err(|error| Failure::file(file, &error))?;
+                builder.root_certificates(roots)
+            }
+        };
         let builder = match (&self.user, &self.token) {
             (None, Some(token)) => builder.token(token),
             (user, _) => {

@@ -5,9 +5,8 @@ mod show;
 mod watch;
 
 use clap::Subcommand;
-use control::client::ConnectionServiceClient;
+use control::client::{CallerChannel, ConnectionServiceClient};
 use serde_json::json;
-use tonic::transport::Channel;
 use wire::control::{
     Connection, CountConnectionsRequest, GetConnectionRequest, Label, ListConnectionsRequest,
 };
@@ -112,7 +111,7 @@ pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
     }
 }
 
-async fn connect(grpc: &GrpcArgs) -> Result<ConnectionServiceClient<Channel>, Failure> {
+async fn connect(grpc: &GrpcArgs) -> Result<ConnectionServiceClient<CallerChannel>, Failure> {
     Ok(ConnectionServiceClient::new(grpc.connect().await?))
 }
 
@@ -137,7 +136,7 @@ async fn print_list(args: ListArgs, json: bool) -> Result<(), Failure> {
 
 /// Page by page; also says whether there are more.
 async fn list(
-    mut client: ConnectionServiceClient<Channel>,
+    mut client: ConnectionServiceClient<CallerChannel>,
     args: ListArgs,
 ) -> Result<(Vec<Connection>, bool), Failure> {
     let mut connections = Vec::new();
@@ -161,7 +160,7 @@ async fn list(
 }
 
 async fn get(
-    mut client: ConnectionServiceClient<Channel>,
+    mut client: ConnectionServiceClient<CallerChannel>,
     connection_id: String,
     json: bool,
 ) -> Result<(), Failure> {

@@ -5,9 +5,8 @@ mod page;
 
 use std::time::{Duration, SystemTime};
 
-use control::client::ConnectionServiceClient;
+use control::client::{CallerChannel, ConnectionServiceClient};
 use lifecycle::Signals;
-use tonic::transport::Channel;
 use wire::control::{
     ExplainRequest, ExplainResponse, ExplainedConnection, Explanation, explain_request::Target,
 };
@@ -89,7 +88,7 @@ pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
 }
 
 async fn ask(
-    client: &mut ConnectionServiceClient<Channel>,
+    client: &mut ConnectionServiceClient<CallerChannel>,
     target: &Target,
     record: Option<Duration>,
 ) -> Result<ExplainResponse, Failure> {

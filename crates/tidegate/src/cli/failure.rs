@@ -62,7 +62,7 @@ impl Failure {
     /// What a client says of the gateway at `url`.
     pub(super) fn of_client(error: &client::Error, url: &str) -> Self {
         match error {
-            client::Error::InvalidUrl { .. } | client::Error::TlsUnavailable => Self::usage(error),
+            client::Error::InvalidUrl { .. } | client::Error::Tls { .. } => Self::usage(error),
             client::Error::Connect(ending)
                 if ending.code() == CloseCause::ConnectionLost.code() =>
             {
@@ -144,7 +144,9 @@ impl std::error::Error for Failure {}
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         match error {
-            ConnectError::Address { .. } => Self::usage(error),
+            ConnectError::Address { .. } | ConnectError::Key | ConnectError::Trust => {
+                Self::usage(error)
+            }
             ConnectError::Refused { .. } => {
                 Self::new(Exit::Unavailable, format_args!("{error} {DEV_STARTS_ONE}"))
             }

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use control::client::ChannelServiceClient;
+use control::client::{CallerChannel, ChannelServiceClient};
 use serde_json::{Value, json};
-use tonic::transport::Channel;
 use wire::control::{HistoryRequest, LoggedPublication};
 
 use super::{
@@ -52,7 +51,7 @@ pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
 
 /// Prints page by page. Gives the last offset if there are more than `limit`.
 async fn print(
-    client: &mut ChannelServiceClient<Channel>,
+    client: &mut ChannelServiceClient<CallerChannel>,
     mut request: HistoryRequest,
     limit: usize,
     json: bool,

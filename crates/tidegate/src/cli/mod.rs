@@ -11,11 +11,14 @@ mod explain;
 mod failure;
 mod gateways;
 mod history;
+mod key;
 mod mailbox;
 mod output;
 mod payload;
+mod presence;
 mod publish;
 mod request;
+mod revoke;
 mod role;
 mod send;
 mod subscribe;
@@ -66,12 +69,18 @@ enum Command {
     Cluster(cluster::Args),
     /// Get a token for a client
     Token(token::Args),
+    /// Take back a token, or all of a user, or end a session for good
+    Revoke(revoke::Args),
+    /// See what a token is worth
+    Introspect(revoke::IntrospectArgs),
     /// Publish to a channel
     Publish(publish::Args),
     /// Print what is published to channels
     Subscribe(subscribe::Args),
     /// Print what a channel's log has
     History(history::Args),
+    /// See who is in a channel
+    Presence(presence::Args),
     /// Call a route and print the reply
     Request(request::Args),
     /// Send to a user, a session, one connection or all with a label
@@ -90,6 +99,8 @@ enum Command {
     Wills(wills::Args),
     /// Move a gateway's clients to others and end it
     Drain(gateways::DrainArgs),
+    /// Make keys: of backends, and keys that sign tokens
+    Key(key::Args),
     /// Check and show configurations
     Config(config::Args),
 }
@@ -116,9 +127,12 @@ impl Cli {
             Command::Control(args) => role::run(args, Role::Control, json).await,
             Command::Cluster(args) => cluster::run(args, json).await,
             Command::Token(args) => token::run(args, json).await,
+            Command::Revoke(args) => revoke::run(args, json).await,
+            Command::Introspect(args) => revoke::introspect(args, json).await,
             Command::Publish(args) => publish::run(args, json).await,
             Command::Subscribe(args) => subscribe::run(args, json).await,
             Command::History(args) => history::run(args, json).await,
+            Command::Presence(args) => presence::run(args, json).await,
             Command::Request(args) => request::run(args, json).await,
             Command::Send(args) => send::run(args, json).await,
             Command::Broadcast(args) => send::broadcast(args, json).await,
@@ -128,6 +142,7 @@ impl Cli {
             Command::Gateways(args) => gateways::run(args, json).await,
             Command::Wills(args) => wills::run(args, json).await,
             Command::Drain(args) => gateways::drain(args, json).await,
+            Command::Key(args) => key::run(args, json),
             Command::Config(args) => config::run(&args, json),
         }
     }

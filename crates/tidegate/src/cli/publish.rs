@@ -3,11 +3,10 @@
 use std::io;
 
 use bytes::Bytes;
-use control::client::PublishServiceClient;
+use control::client::{CallerChannel, PublishServiceClient};
 use futures_util::stream;
 use serde_json::json;
 use tokio::sync::mpsc;
-use tonic::transport::Channel;
 use wire::control::{
     NewPublication, PublishRequest, PublishResponse, PublishStreamFailure, PublishStreamRequest,
     PublishStreamResponse,
@@ -98,7 +97,7 @@ pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
 }
 
 async fn publish_one(
-    mut client: PublishServiceClient<Channel>,
+    mut client: PublishServiceClient<CallerChannel>,
     new: NewPublication,
     json: bool,
 ) -> Result<(), Failure> {
@@ -122,7 +121,7 @@ async fn publish_one(
 
 /// Publishes what comes until there is no more.
 async fn publish_all(
-    mut client: PublishServiceClient<Channel>,
+    mut client: PublishServiceClient<CallerChannel>,
     new: NewPublication,
     payloads: mpsc::Receiver<io::Result<Bytes>>,
     json: bool,

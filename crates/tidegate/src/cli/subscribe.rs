@@ -1,6 +1,7 @@
 //! `tidegate subscribe`: prints what is published, until it has seen enough, the
 //! subscriptions end, or Ctrl-C.
 
+mod members;
 mod show;
 
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use client::{Client, DirectEvent, State, SubscribeOptions, Subscription, Subscri
 use futures_util::{Stream, StreamExt, stream};
 use lifecycle::Signals;
 
-use self::show::Style;
+use self::{members::Change, show::Style};
 use super::{Failure, args::ClientArgs};
 
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,10 @@ pub(super) struct Args {
     #[arg(long)]
     latest: bool,
 
+    /// Print who comes and goes, where the namespace keeps presence
+    #[arg(long)]
+    presence: bool,
+
     /// Print payloads only, as they are, one a line
     #[arg(long, conflicts_with = "json")]
     raw: bool,
@@ -38,6 +43,7 @@ pub(super) struct Args {
 enum Event {
     Channel(Arc<str>, SubscriptionEvent),
     Direct(DirectEvent),
+    Members(Change),
     State(State),
     /// Every subscription has ended.
     Ended,
@@ -63,6 +69,7 @@ async fn subscribe(args: &Args, style: Style) -> Result<(Client, Vec<Subscriptio
     for channel in &args.channels {
         let options = SubscribeOptions {
             latest: args.latest,
+            presence: args.presence,
             ..SubscribeOptions::default()
         };
         let subscribed = client.subscribe_with(channel, options).await;
@@ -79,6 +86,8 @@ async fn follow(
     args: &Args,
     style: Style,
 ) -> Result<(), Failure> {
+    let members = subscriptions.iter().map(|it| Box::pin(members::follow(it)));
+    let mut members = stream::select_all(members.filter(|_| args.presence));
     let mut events = stream::select_all(subscriptions.into_iter().map(named));
     let mut directs = client.direct();
     let mut state = client.state();
@@ -88,6 +97,7 @@ async fn follow(
         let event = tokio::select! {
             event = events.next() => event.map_or(Event::Ended, |(channel, event)| Event::Channel(channel, event)),
             Some(event) = directs.next() => Event::Direct(event),
+            Some(change) = members.next() => Event::Members(change),
             Ok(()) = state.changed() => Event::State(state.borrow_and_update().clone()),
             _ = signals.next() => Event::Signal,
         };
@@ -101,6 +111,7 @@ async fn follow(
             }
             Event::Channel(channel, other) => style.other(&channel, &other)?,
             Event::Direct(direct) => style.direct(&direct)?,
+            Event::Members(change) => style.members(&change)?,
             Event::State(state) => style.state(&state)?,
             Event::Ended => return outcome,
             Event::Signal => return Ok(()),

@@ -29,6 +29,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATTERN")]
     publish: Vec<String>,
 
+    /// Routes it may call, likewise
+    #[arg(long, value_name = "PATTERN")]
+    route: Vec<String>,
+
     /// Labels of its connections, e.g. tier=gold; at most 8
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     labels: Vec<Label>,
@@ -43,6 +47,7 @@ pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
         lifetime,
         subscribe,
         publish,
+        route,
         labels,
         grpc,
     } = args;
@@ -55,10 +60,12 @@ pub(super) async fn run(args: Args, json: bool) -> Result<(), Failure> {
         lifetime,
         subscribe,
         publish,
+        routes: route,
         labels: labels
             .into_iter()
             .map(|label| (label.name, label.value))
             .collect(),
+        ..IssueTokenRequest::default()
     };
     let issued = grpc.issue_token(request).await?;
     let expires_at = issued

@@ -28,6 +28,9 @@ pub struct AdmissionConfig {
     pub address_rate: u32,
     /// Connections at once from one address after a pause.
     pub address_burst: u32,
+    /// Connections held from one address; 0: no limit. A client that moves has two for
+    /// a moment. Leave it off where many share an address.
+    pub connections_per_address: usize,
     /// Bits of an IPv4 address that count as one address.
     pub ipv4_prefix: u8,
     /// Likewise of IPv6: one household or host has a /64 at least.
@@ -64,6 +67,7 @@ impl AdmissionConfig {
             handshakes_per_address: self.handshakes_per_address,
             address_rate: self.address_rate,
             address_burst: self.address_burst,
+            connections_per_address: self.connections_per_address,
             ipv4_prefix: self.ipv4_prefix,
             ipv6_prefix: self.ipv6_prefix,
             flapping: FlappingLimits {
@@ -85,11 +89,12 @@ impl Default for AdmissionConfig {
             burst: 10_000,
             // As long as people wait; with more clients than fit, they ask again.
             horizon: Duration::from_secs(60),
-            // A request is here within a round trip of the socket; 16 addresses
-            // would have to be slow to hold all of max_handshakes.
+            // Only whole requests count, so this shares the gateway's time, not its
+            // patience.
             handshakes_per_address: 256,
             address_rate: 0,
             address_burst: 100,
+            connections_per_address: 0,
             ipv4_prefix: 32,
             ipv6_prefix: 64,
             flapping: FlappingConfig::default(),

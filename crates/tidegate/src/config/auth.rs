@@ -3,12 +3,15 @@
 use std::{fmt, time::Duration};
 
 use anyhow::{Context, Result};
-use auth::{
-    Algorithm, KeyConfig, KeyMaterial, KeyPair, KeySet, Signer, TicketKey, TicketKeys,
-    VerifierConfig,
-};
+use auth::{KeyConfig, KeyMaterial, KeyPair, KeySet, TicketKey, TicketKeys, VerifierConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
+use zeroize::Zeroize;
+
+use super::{
+    hook::HookConfig,
+    issuers::{KeySources, TrustedIssuer},
+};
 
 /// Tokens: who issues them, and the keys that sign and verify them.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -25,6 +28,14 @@ pub struct AuthConfig {
     /// Keys that verify tokens. The first with a `private_key` or `secret` also
     /// signs those that the control plane issues.
     pub key: Vec<KeyEntry>,
+    /// Others whose tokens are taken.
+    pub trusted_issuer: Vec<TrustedIssuer>,
+    /// How their keys are kept fresh.
+    pub key_sources: KeySources,
+    /// Asks workers about tokens that can't be read here; absent: they are not valid.
+    pub hook: Option<HookConfig>,
+    /// Clients without a token.
+    pub anonymous: AnonymousConfig,
     /// Secrets that seal session tickets, the same at all gateways: 32 bytes at
     /// least, in base64url. The first seals, all open, so that they can be
     /// changed. None: a random one for each process, and no session outlives
@@ -42,7 +53,7 @@ pub struct KeyEntry {
     pub algorithm: KeyAlgorithm,
     /// HS256: at least 32 bytes in base64url.
     pub secret: Option<Secret>,
-    /// EdDSA: 32 bytes in base64url, or PEM.
+    /// EdDSA, ES256, RS256: PEM or a JWK; of EdDSA also 32 bytes in base64url.
     pub public_key: Option<String>,
     /// EdDSA, to sign as well: the seed of 32 bytes in base64url, or PEM.
     pub private_key: Option<Secret>,
@@ -54,12 +65,27 @@ pub enum KeyAlgorithm {
     /// Ed25519.
     #[serde(rename = "EdDSA")]
     EdDsa,
+    /// ECDSA on P-256 with SHA-256.
+    #[serde(rename = "ES256")]
+    Es256,
+    /// RSA of 2048 to 4096 bits, PKCS #1 v1.5 with SHA-256.
+    #[serde(rename = "RS256")]
+    Rs256,
     /// HMAC with SHA-256.
     #[serde(rename = "HS256")]
     Hs256,
 }
 
-/// A text that is never printed.
+/// Whether clients get in that have no token.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnonymousConfig {
+    /// They do, each as a user of its own whose id begins with `anon-`. They may only
+    /// use namespaces with the access `anonymous` and routes with `anonymous = true`.
+    pub enabled: bool,
+}
+
+/// A text that is never printed, and overwritten when it is let go.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -73,6 +99,10 @@ impl Default for AuthConfig {
             audience: None,
             leeway: Duration::from_secs(10),
             key: Vec::new(),
+            trusted_issuer: Vec::new(),
+            key_sources: KeySources::default(),
+            hook: None,
+            anonymous: AnonymousConfig::default(),
             ticket_secrets: Vec::new(),
         }
     }
@@ -84,7 +114,18 @@ impl AuthConfig {
     /// # Errors
     /// If one of them can't be read.
     pub fn keys(&self) -> Result<KeySet> {
-        let keys: Vec<KeyConfig> = self.key.iter().map(KeyEntry::config).collect();
+        self.keys_and(Vec::new())
+    }
+
+    /// The keys that verify, and these, unless they are among them.
+    ///
+    /// # Errors
+    /// If one of them can't be read.
+    pub fn keys_and(&self, more: Vec<KeyConfig>) -> Result<KeySet> {
+        let mut keys: Vec<KeyConfig> = self.key.iter().map(KeyEntry::config).collect();
+        let more = more.into_iter();
+        let more = more.filter(|one| self.key.iter().all(|own| own.id != one.id));
+        keys.extend(more);
         KeySet::new(&keys).context("auth.key")
     }
 
@@ -108,27 +149,16 @@ impl AuthConfig {
         }
     }
 
-    /// Signs the tokens that the control plane issues; absent: no key can.
-    ///
-    /// # Errors
-    /// If the key can't be read.
-    pub fn signer(&self) -> Result<Option<Signer>> {
+    /// The first key that can sign; absent: none can.
+    pub(super) fn signing_key(&self) -> Option<KeyConfig> {
         let can_sign = |key: &&KeyEntry| key.secret.is_some() || key.private_key.is_some();
-        let Some(key) = self.key.iter().find(can_sign) else {
-            return Ok(None);
-        };
-        Signer::from_key(&key.config())
-            .context("auth.key")
-            .map(Some)
+        self.key.iter().find(can_sign).map(KeyEntry::config)
     }
 
     /// Adds a key that nobody else has and that ends with the process, if no
     /// key can sign yet.
-    ///
-    /// # Errors
-    /// If a key that is there can't be read.
-    pub fn add_generated_key(&mut self) -> Result<()> {
-        if self.signer()?.is_none() {
+    pub fn add_generated_key(&mut self) {
+        if self.signing_key().is_none() {
             let KeyPair { signing, .. } = KeyPair::generate_ed25519("dev");
             let private_key = signing
                 .private_key
@@ -142,22 +172,18 @@ impl AuthConfig {
                 private_key,
             });
         }
-        Ok(())
     }
 }
 
 // === impl KeyEntry ===
 
 impl KeyEntry {
-    fn config(&self) -> KeyConfig {
+    pub(super) fn config(&self) -> KeyConfig {
         let secret =
             |secret: &Option<Secret>| secret.as_ref().map(|text| KeyMaterial::new(&text.0));
         KeyConfig {
             id: self.id.clone(),
-            algorithm: match self.algorithm {
-                KeyAlgorithm::EdDsa => Algorithm::EdDsa,
-                KeyAlgorithm::Hs256 => Algorithm::Hs256,
-            },
+            algorithm: self.algorithm.get(),
             secret: secret(&self.secret),
             public_key: self.public_key.as_ref().map(KeyMaterial::new),
             private_key: secret(&self.private_key),
@@ -168,9 +194,20 @@ impl KeyEntry {
 // === impl Secret ===
 
 impl Secret {
+    #[cfg(test)]
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The text, for those who need it.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

@@ -6,8 +6,8 @@ use anyhow::Result;
 use bus::{Log, LogLimits, NatsCredentials, NatsOptions, NatsTls, Pattern, Subject};
 use control::ControlConfig;
 use edge::{
-    BreakerPolicy, DrainPlan, EdgeConfig, FanoutMode, NamespacePolicy, Policies, RoutePolicy,
-    SessionLimits, UserLimit, WhenFull,
+    BreakerPolicy, DrainPlan, EdgeConfig, FanoutMode, NamespacePolicy, Policies, Proxies,
+    RoutePolicy, SessionLimits, UserLimit, WhenFull,
 };
 use hub::{Account, Class, DeliveryPolicy, OutboxLimits, Rate};
 use telemetry::TracesConfig;
@@ -15,8 +15,9 @@ use wills::KeeperConfig;
 use wire::{GatewayId, Subprotocol, websocket::ReaderLimits};
 
 use super::{
-    Access, BreakerConfig, Config, Delivery, Fanout, LogFormat, NamespaceConfig, Overflow,
-    Redelivery, RouteConfig, UserOverflow,
+    Access, BreakerConfig, Config, ControlTlsConfig, Delivery, Fanout, GatewayConfig,
+    GatewayTlsConfig, HookConfig, LogFormat, NamespaceConfig, Overflow, ProxyProtocol, Redelivery,
+    RouteConfig, UserOverflow,
 };
 
 /// How long gateways stay in channels that nobody listens to any more: clients
@@ -45,16 +46,19 @@ impl Config {
         Ok(EdgeConfig {
             gateway: self.gateway_id(),
             listen: gateway.listen,
-            shards: if gateway.shards == 0 {
-                cores.min(64)
-            } else {
-                gateway.shards
+            tls: gateway.tls.as_ref().map(GatewayTlsConfig::server),
+            shards: match gateway.shards {
+                0 => cores.min(64),
+                shards => shards,
             },
             max_connections: gateway.max_connections,
             max_handshakes: gateway.max_handshakes,
+            unfinished_percent: gateway.unfinished_percent,
+            proxies: gateway.proxies(),
             admission: gateway.admission.limits(),
             reserved_descriptors: gateway.reserved_descriptors,
             handshake_timeout: gateway.handshake_timeout,
+            token_notice: gateway.token_notice,
             close_timeout: gateway.close_timeout,
             heartbeat: gateway.heartbeat,
             send_buffer_bytes: gateway.send_buffer.bytes(),
@@ -71,6 +75,7 @@ impl Config {
             },
             outbox_budget: gateway.outbox_budget.bytes() as u64,
             upstream: gateway.upstream.rates(),
+            rate_classes: gateway.upstream.classes(),
             user_upstream: gateway.upstream.user_rates(),
             address_upstream: gateway.upstream.address_rates(),
             session: SessionLimits {
@@ -86,19 +91,16 @@ impl Config {
                 window: gateway.drain.window,
             },
             linger: LINGER,
+            presence: self.presence.settings(),
             journal: journal::Settings {
                 late: gateway.idempotency.late,
                 max_under_way: gateway.idempotency.max_under_way,
                 ..journal::Settings::default()
             },
+            anonymous: self.auth.anonymous.enabled,
+            hook: self.auth.hook.as_ref().map(HookConfig::policy),
             policies: self.policies(),
-            user_limit: (gateway.max_connections_per_user > 0).then_some(UserLimit {
-                max: gateway.max_connections_per_user,
-                when_full: match gateway.user_overflow {
-                    UserOverflow::RefuseNew => WhenFull::RefuseNew,
-                    UserOverflow::CloseOldest => WhenFull::CloseOldest,
-                },
-            }),
+            user_limit: gateway.user_limit(),
             wills: gateway.wills.limits(),
             mailboxes: self.mailbox.enabled,
             traces: self.telemetry.traces.is_on(),
@@ -110,12 +112,22 @@ impl Config {
     pub fn control(&self) -> ControlConfig {
         ControlConfig {
             listen: self.control.listen,
+            credentials: self.control.credentials().expect("validated"),
+            tls: self.control.tls.as_ref().map(ControlTlsConfig::files),
+            allow_plaintext: self.control.allow_plaintext,
+            token_lifetimes: self.control.tokens.lifetimes(),
             max_message_bytes: self.control.max_message.bytes(),
             in_flight_batches: self.control.in_flight_batches,
             max_channel_bytes: self.gateway.max_channel_bytes as usize,
             namespaces: self
                 .namespace
                 .iter()
+                .map(|entry| entry.name.clone())
+                .collect(),
+            presence: self
+                .namespace
+                .iter()
+                .filter(|entry| entry.presence)
                 .map(|entry| entry.name.clone())
                 .collect(),
             token_issuer: self.auth.issuer.clone(),
@@ -212,6 +224,7 @@ impl Config {
             (
                 entry.name.as_str().into(),
                 RoutePolicy {
+                    anonymous: entry.anonymous,
                     subject,
                     deadline: entry.deadline,
                     max_in_flight: entry.max_in_flight,
@@ -223,6 +236,27 @@ impl Config {
         Policies {
             namespaces: self.namespace.iter().map(namespace).collect(),
             routes: self.route.iter().map(route).collect(),
+        }
+    }
+}
+
+// === impl GatewayConfig ===
+
+impl GatewayConfig {
+    fn user_limit(&self) -> Option<UserLimit> {
+        (self.max_connections_per_user > 0).then_some(UserLimit {
+            max: self.max_connections_per_user,
+            when_full: match self.user_overflow {
+                UserOverflow::RefuseNew => WhenFull::RefuseNew,
+                UserOverflow::CloseOldest => WhenFull::CloseOldest,
+            },
+        })
+    }
+
+    fn proxies(&self) -> Proxies {
+        Proxies {
+            trusted: self.trusted_proxies.clone(),
+            header_required: self.proxy_protocol == ProxyProtocol::Required,
         }
     }
 }
@@ -253,6 +287,8 @@ impl NamespaceConfig {
                 account,
             },
             fanout: self.fanout.into(),
+            presence: self.presence,
+            signals: self.signals,
         }
     }
 }
@@ -299,6 +335,7 @@ impl From<Access> for edge::Access {
             Access::Server => Self::Server,
             Access::Token => Self::Token,
             Access::Anyone => Self::Anyone,
+            Access::Anonymous => Self::Anonymous,
         }
     }
 }

@@ -139,6 +139,27 @@ mod tests {
     }
 
     #[test]
+    fn proxies_are_networks_and_needed_where_their_protocol_is() {
+        let gateway = |lines: &str| parse(&format!("[gateway]\n{lines}\n"));
+        let trusted = "trusted_proxies = [\"10.0.0.0/8\", \"2001:db8::/32\"]";
+        gateway(trusted).expect("valid");
+        gateway(&format!("{trusted}\nproxy_protocol = \"required\"")).expect("valid");
+        for (lines, key) in [
+            ("trusted_proxies = [\"10.0.0.0/33\"]", "trusted_proxies"),
+            ("proxy_protocol = \"required\"", "proxy_protocol"),
+            ("proxy_protocol = \"v1\"", "proxy_protocol"),
+            ("unfinished_percent = 0", "unfinished_percent"),
+            ("unfinished_percent = 101", "unfinished_percent"),
+        ] {
+            let error = gateway(lines).expect_err(lines);
+            assert!(error.to_string().contains(key), "{error}");
+        }
+        let many = vec!["\"10.0.0.0/8\""; 65].join(",");
+        let error = gateway(&format!("trusted_proxies = [{many}]")).expect_err("too many");
+        assert!(error.to_string().contains("trusted_proxies"), "{error}");
+    }
+
+    #[test]
     fn traces_go_to_an_address_without_tls_and_are_a_share() {
         let traces = |line: &str| parse(&format!("[telemetry.traces]\n{line}\n"));
         traces("endpoint = \"http://collector:4317\"\nsample = 1.0").expect("valid");

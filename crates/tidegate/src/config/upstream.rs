@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use auth::RateClass;
 use edge::UpstreamRates;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,21 @@ pub struct UpstreamConfig {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub patience: Duration,
+    /// Rates of connections whose token names a class (`tg.rate`), instead of those
+    /// above.
+    pub class: Vec<RateClassConfig>,
+}
+
+/// How fast a client of a class may send on one connection.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateClassConfig {
+    /// One token of 32 letters, digits, `_` and `-` at most.
+    pub name: String,
+    /// Events a second; 0: any number.
+    pub messages_per_second: u32,
+    /// Bytes a second; 0: any number.
+    pub bytes_per_second: Size,
 }
 
 // === impl UpstreamConfig ===
@@ -44,6 +60,18 @@ impl UpstreamConfig {
     /// Of a connection.
     pub(super) fn rates(&self) -> UpstreamRates {
         self.of(self.messages_per_second, self.bytes_per_second)
+    }
+
+    /// Of the classes that tokens may name.
+    pub(super) fn classes(&self) -> Vec<(RateClass, UpstreamRates)> {
+        let class = |entry: &RateClassConfig| {
+            let name = RateClass::parse(&entry.name).expect("validated");
+            (
+                name,
+                self.of(entry.messages_per_second, entry.bytes_per_second),
+            )
+        };
+        self.class.iter().map(class).collect()
     }
 
     /// Of a user.
@@ -83,6 +111,7 @@ impl Default for UpstreamConfig {
             burst: Duration::from_secs(2),
             // Uploads that know no end but TCP's are let be for some minutes.
             patience: Duration::from_secs(300),
+            class: Vec::new(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use auth::RateClass;
 use bus::Subject;
 use hub::{Account, DeliveryPolicy};
 use tonic::transport::Uri;
@@ -9,24 +10,41 @@ use wire::{Channel, GatewayId, MAX_CHANNEL_BYTES};
 
 use super::{
     AdmissionConfig, Config, ConfigError, Delivery, GatewayConfig, NamespaceConfig, Overflow,
-    RouteConfig, TracesSection, UpstreamConfig,
+    ProxyProtocol, RouteConfig, TokensConfig, TracesSection, UpstreamConfig,
 };
+
+/// Each is compared with every address that connects.
+const MAX_PROXIES: usize = 64;
+
+/// What a member takes in an event at most, in bytes: a user id of 255, the others, and
+/// JSON.
+const LARGEST_MEMBER: usize = 512;
 
 /// Checks what the types leave open.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     gateway(&config.gateway)?;
+    let tls = config.gateway.tls.as_ref().and_then(|tls| tls.problem());
+    if let Some((key, problem)) = tls {
+        return nonsense(key, problem);
+    }
     idempotency(config)?;
     positive(
         "control.in_flight_batches",
         config.control.in_flight_batches,
     )?;
+    config.control.credentials()?;
+    tokens(&config.control.tokens)?;
     if config.mailbox.messages == 0 || config.mailbox.age.is_zero() {
         return nonsense(
             "mailbox",
             "keeps nothing; set mailbox.enabled = false instead",
         );
     }
+    presence(config)?;
     traces(&config.telemetry.traces)?;
+    let issuers = config.auth.check_issuers();
+    let tokens = issuers.and_then(|()| super::hook::check(config));
+    tokens.or_else(|(key, problem)| nonsense(key, problem))?;
     let mut names = HashSet::new();
     for entry in &config.namespace {
         namespace(entry, &mut names)?;
@@ -37,6 +55,30 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let mut names = HashSet::new();
     for entry in &config.route {
         route(entry, &mut names)?;
+    }
+    Ok(())
+}
+
+fn tokens(tokens: &TokensConfig) -> Result<(), ConfigError> {
+    if tokens.default_lifetime > tokens.max_lifetime {
+        let problem = "is longer than max_lifetime";
+        return nonsense("control.tokens.default_lifetime", problem);
+    }
+    if tokens.default_lifetime < Duration::from_secs(1) {
+        return nonsense("control.tokens.default_lifetime", "must be 1s at least");
+    }
+    Ok(())
+}
+
+fn presence(config: &Config) -> Result<(), ConfigError> {
+    if let Some((key, problem)) = config.presence.problem() {
+        return nonsense(key, problem);
+    }
+    let is_kept = config.namespace.iter().any(|it| it.presence);
+    let snapshot = config.presence.named * LARGEST_MEMBER;
+    if is_kept && snapshot > config.gateway.outbox_bytes.bytes() / 2 {
+        let problem = "a snapshot of so many members needs a larger gateway.outbox_bytes";
+        return nonsense("presence.named", problem);
     }
     Ok(())
 }
@@ -70,6 +112,7 @@ fn gateway(gateway: &GatewayConfig) -> Result<(), ConfigError> {
     positive("gateway.max_connections", gateway.max_connections)?;
     positive("gateway.max_handshakes", gateway.max_handshakes)?;
     admission(&gateway.admission)?;
+    proxies(gateway)?;
     upstream(&gateway.upstream)?;
     positive("gateway.max_message", gateway.max_message.bytes())?;
     positive("gateway.max_fragments", gateway.max_fragments)?;
@@ -94,6 +137,20 @@ fn gateway(gateway: &GatewayConfig) -> Result<(), ConfigError> {
         1..=MAX_CHANNEL_BYTES => Ok(()),
         _ => nonsense("gateway.max_channel_bytes", "must be 1 to 255"),
     }
+}
+
+fn proxies(gateway: &GatewayConfig) -> Result<(), ConfigError> {
+    if !(1..=100).contains(&gateway.unfinished_percent) {
+        return nonsense("gateway.unfinished_percent", "must be 1 to 100");
+    }
+    if gateway.trusted_proxies.len() > MAX_PROXIES {
+        return nonsense("gateway.trusted_proxies", "64 networks at most");
+    }
+    if gateway.proxy_protocol == ProxyProtocol::Required && gateway.trusted_proxies.is_empty() {
+        let problem = "lets nobody in without gateway.trusted_proxies";
+        return nonsense("gateway.proxy_protocol", problem);
+    }
+    Ok(())
 }
 
 fn admission(admission: &AdmissionConfig) -> Result<(), ConfigError> {
@@ -135,32 +192,39 @@ fn idempotency(config: &Config) -> Result<(), ConfigError> {
 }
 
 fn upstream(upstream: &UpstreamConfig) -> Result<(), ConfigError> {
-    let rates = [
-        ("messages_per_second", upstream.messages_per_second as usize),
-        ("bytes_per_second", upstream.bytes_per_second.bytes()),
+    let mut rates = vec![
+        ("", upstream.messages_per_second, upstream.bytes_per_second),
         (
-            "user_messages_per_second",
-            upstream.user_messages_per_second as usize,
+            "user_",
+            upstream.user_messages_per_second,
+            upstream.user_bytes_per_second,
         ),
         (
-            "user_bytes_per_second",
-            upstream.user_bytes_per_second.bytes(),
-        ),
-        (
-            "address_messages_per_second",
-            upstream.address_messages_per_second as usize,
-        ),
-        (
-            "address_bytes_per_second",
-            upstream.address_bytes_per_second.bytes(),
+            "address_",
+            upstream.address_messages_per_second,
+            upstream.address_bytes_per_second,
         ),
     ];
+    let mut names = HashSet::new();
+    for class in &upstream.class {
+        if RateClass::parse(&class.name).is_err() || !names.insert(&class.name) {
+            let problem = "must be one token of 32 letters, digits, _ and - at most, and unique";
+            return nonsense("gateway.upstream.class.name", problem);
+        }
+        rates.push(("class.", class.messages_per_second, class.bytes_per_second));
+    }
+    if names.len() > usize::from(u8::MAX) {
+        return nonsense("gateway.upstream.class", "there may be 255 at most");
+    }
     let burst_ms = upstream.burst.as_millis().max(1_000);
-    for (name, rate) in rates {
+    for (whose, messages, bytes) in rates {
         // Debts are counted in sixteenths, in 32 bits.
-        if rate as u128 * burst_ms / 1_000 >= 256 << 20 {
-            let problem = "times the burst must be below 256 Mi";
-            return nonsense(&format!("gateway.upstream.{name}"), problem);
+        let too_much = |rate: usize| rate as u128 * burst_ms / 1_000 >= 256 << 20;
+        for (name, rate) in [("messages", messages as usize), ("bytes", bytes.bytes())] {
+            if too_much(rate) {
+                let key = format!("gateway.upstream.{whose}{name}_per_second");
+                return nonsense(&key, "times the burst must be below 256 Mi");
+            }
         }
     }
     Ok(())
@@ -175,6 +239,9 @@ fn namespace(entry: &NamespaceConfig, names: &mut HashSet<String>) -> Result<(),
     // Names of streams are in capitals: two of these would share one log.
     if !names.insert(entry.name.to_ascii_lowercase()) {
         return nonsense(&key, "is there twice, or in other letter case");
+    }
+    if entry.signals && !entry.presence {
+        return nonsense(&format!("{key}.signals"), "needs presence = true");
     }
     if entry.priority > DeliveryPolicy::MAX_PRIORITY {
         return nonsense(&format!("{key}.priority"), "is 0 to 9");

@@ -97,6 +97,7 @@ async fn declare_all(config: &Config, bus: &dyn Bus) -> Result<(), BusError> {
     }
     journal::declare(bus, config.gateway.idempotency.keep).await?;
     registry::declare(bus).await?;
+    revocations::declare(bus).await?;
     if let Some(limits) = config.mailboxes() {
         mailboxes::declare(bus, limits).await?;
     }

@@ -91,6 +91,36 @@ fn the_log_of_a_channel_is_printed() {
 }
 
 #[test]
+fn who_is_in_a_channel_is_printed() {
+    let node = DevProcess::start();
+    let nobody = node.json(&["presence", "chat.lobby"]);
+    assert_eq!(nobody["sessions"], 0);
+    let _ann = node.subscribe(&["chat.lobby", "--count", "1"]);
+    let mut there = nobody;
+    for _ in 0..100 {
+        there = node.json(&["presence", "chat.lobby"]);
+        if there["sessions"] == 1 {
+            break;
+        }
+    }
+    assert_eq!(
+        (&there["sessions"], &there["users"]),
+        (&1.into(), &1.into())
+    );
+    let member = &there["members"][0];
+    assert_eq!(member["user"], "cli");
+    let mut watcher = node.subscribe(&["chat.lobby", "--presence", "--count", "1"]);
+    let seen = watcher.until("presence");
+    assert_eq!(
+        (&seen["sessions"], &seen["joined"][0]),
+        (&2.into(), &"cli".into())
+    );
+    let printed = node.run(&["presence", "chat.lobby"]);
+    let session = member["session"].as_str().expect("it has one");
+    assert!(stdout(&printed).contains(session));
+}
+
+#[test]
 fn a_subscriber_may_begin_with_the_newest_of_each_key() {
     let node = DevProcess::start();
     for (key, payload) in [("a", "1"), ("b", "2"), ("a", "3")] {
@@ -234,6 +264,28 @@ fn a_bad_configuration_names_the_key_with_exit_code_64() {
         "check",
         good.to_str().expect("text"),
     ])));
+}
+
+#[test]
+fn unsafe_settings_are_told_by_code_and_fail_if_they_are_denied() {
+    let text = "[gateway]\nallowed_origins = [\"*\"]\n[nats]\ntoken = \"hidden-one\"\n";
+    let unsafe_one = file("unsafe.toml", text);
+    let check = ["config", "check", unsafe_one.to_str().expect("text")];
+    let told = stdout(&run(tidegate(&check)));
+    for warning in [
+        "warning[any_origin] gateway.allowed_origins",
+        "warning[secret_in_file] nats.token",
+    ] {
+        assert!(told.contains(warning), "{told}");
+    }
+    assert!(!told.contains("hidden-one"), "{told}");
+    let as_json = stdout(&run(tidegate(&[&check[..], &["--json"]].concat())));
+    let as_json: serde_json::Value = serde_json::from_str(&as_json).expect("JSON");
+    let warnings = as_json["warnings"].as_array().expect("a list");
+    assert!(warnings.iter().any(|it| it["code"] == "any_origin"));
+    let (code, message) = failure(&run(tidegate(&[&check[..], &["--deny-warnings"]].concat())));
+    assert_eq!(code, Some(1));
+    assert!(message.contains("not safe"), "{message}");
 }
 
 #[test]

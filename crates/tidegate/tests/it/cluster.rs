@@ -3,17 +3,21 @@
 mod dashboards;
 mod deaths;
 mod drains;
+mod encrypted;
 mod explained;
 mod faults;
 mod fencing;
 mod following;
+mod half_open;
 mod mailboxes;
 mod market;
 mod measuring;
 mod outages;
+mod presence;
 mod prometheus;
 mod repeating;
 mod returning;
+mod revoking;
 mod rolling;
 mod slow;
 mod storm;
@@ -46,6 +50,8 @@ subscribe = "anyone"
 [[namespace]]
 name = "room"
 fanout = "namespace"
+presence = true
+signals = true
 publish = "anyone"
 subscribe = "anyone"
 

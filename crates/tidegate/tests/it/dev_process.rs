@@ -27,7 +27,12 @@ pub(crate) struct Following {
 pub(crate) fn tidegate(args: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
     command.args(args).stdin(Stdio::null());
-    for name in ["TIDEGATE_GRPC", "TIDEGATE_URL", "TIDEGATE_TOKEN"] {
+    for name in [
+        "TIDEGATE_GRPC",
+        "TIDEGATE_URL",
+        "TIDEGATE_TOKEN",
+        "TIDEGATE_API_KEY",
+    ] {
         command.env_remove(name);
     }
     command
@@ -57,6 +62,11 @@ pub(crate) fn failure(output: &Output) -> (Option<i32>, String) {
 impl DevProcess {
     /// Starts one and waits until it serves.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
         let free = [
             "--client-port",
             "0",
@@ -66,7 +76,7 @@ impl DevProcess {
             "0",
         ];
         let mut command = tidegate(&["dev", "--json"]);
-        command.args(free).stdout(Stdio::piped());
+        command.args(free).args(options).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the binary runs");
         let mut line = String::new();
         let out = child.stdout.take().expect("piped");

@@ -99,6 +99,10 @@ pub enum ErrorCode {
     NoHistory = 26,
     /// The position is of another log than the channel has now.
     OtherEpoch = 27,
+    /// The channel's namespace keeps no presence.
+    NoPresence = 28,
+    /// The channel's namespace permits no signals.
+    NoSignals = 29,
     /// The route is not in the gateway's allow-list.
     UnknownRoute = 30,
     /// No worker serves the route at the moment.
@@ -127,6 +131,8 @@ pub enum ErrorCode {
     Overloaded = 41,
     /// The bus cannot be reached; retry later.
     Unavailable = 42,
+    /// Nobody was there to get the signal.
+    NobodyThere = 43,
     /// The gateway failed; the fault is not the client's.
     Internal = 50,
 }
@@ -154,6 +160,8 @@ impl ErrorCode {
             Self::UnsubscribedByServer => "ERROR_CODE_UNSUBSCRIBED_BY_SERVER",
             Self::NoHistory => "ERROR_CODE_NO_HISTORY",
             Self::OtherEpoch => "ERROR_CODE_OTHER_EPOCH",
+            Self::NoPresence => "ERROR_CODE_NO_PRESENCE",
+            Self::NoSignals => "ERROR_CODE_NO_SIGNALS",
             Self::UnknownRoute => "ERROR_CODE_UNKNOWN_ROUTE",
             Self::NoWorker => "ERROR_CODE_NO_WORKER",
             Self::DeadlineExceeded => "ERROR_CODE_DEADLINE_EXCEEDED",
@@ -167,6 +175,7 @@ impl ErrorCode {
             Self::RateLimited => "ERROR_CODE_RATE_LIMITED",
             Self::Overloaded => "ERROR_CODE_OVERLOADED",
             Self::Unavailable => "ERROR_CODE_UNAVAILABLE",
+            Self::NobodyThere => "ERROR_CODE_NOBODY_THERE",
             Self::Internal => "ERROR_CODE_INTERNAL",
         }
     }
@@ -190,6 +199,8 @@ impl ErrorCode {
             "ERROR_CODE_UNSUBSCRIBED_BY_SERVER" => Some(Self::UnsubscribedByServer),
             "ERROR_CODE_NO_HISTORY" => Some(Self::NoHistory),
             "ERROR_CODE_OTHER_EPOCH" => Some(Self::OtherEpoch),
+            "ERROR_CODE_NO_PRESENCE" => Some(Self::NoPresence),
+            "ERROR_CODE_NO_SIGNALS" => Some(Self::NoSignals),
             "ERROR_CODE_UNKNOWN_ROUTE" => Some(Self::UnknownRoute),
             "ERROR_CODE_NO_WORKER" => Some(Self::NoWorker),
             "ERROR_CODE_DEADLINE_EXCEEDED" => Some(Self::DeadlineExceeded),
@@ -203,6 +214,7 @@ impl ErrorCode {
             "ERROR_CODE_RATE_LIMITED" => Some(Self::RateLimited),
             "ERROR_CODE_OVERLOADED" => Some(Self::Overloaded),
             "ERROR_CODE_UNAVAILABLE" => Some(Self::Unavailable),
+            "ERROR_CODE_NOBODY_THERE" => Some(Self::NobodyThere),
             "ERROR_CODE_INTERNAL" => Some(Self::Internal),
             _ => None,
         }
@@ -313,7 +325,7 @@ impl ::prost::Name for ClientMessage {
 pub struct ClientEvent {
     #[prost(
         oneof = "client_event::Event",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
     )]
     pub event: ::core::option::Option<client_event::Event>,
 }
@@ -349,6 +361,8 @@ pub mod client_event {
         ArmWill(super::ArmWill),
         #[prost(message, tag = "14")]
         DisarmWill(super::DisarmWill),
+        #[prost(message, tag = "15")]
+        Signal(super::Signal),
     }
 }
 impl ::prost::Name for ClientEvent {
@@ -364,6 +378,7 @@ impl ::prost::Name for ClientEvent {
 /// Opens the conversation; answered by Welcome, or by Closing and a close.
 /// MUST be the first event and MUST NOT be sent twice.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct Hello {
     /// JWT that names the user. Empty when the upgrade request carried it, in the
     /// Authorization header or the access_token query parameter.
@@ -439,6 +454,11 @@ pub struct SubscribeOptions {
     /// those without a key the newest one; the others are counted as conflated.
     #[prost(bool, tag = "3")]
     pub conflate: bool,
+    /// Tell who comes and goes, by PresenceChange: first everybody who is there, then
+    /// changes. Needs the permission to see the channel's presence, and a namespace
+    /// that keeps it.
+    #[prost(bool, tag = "4")]
+    pub presence: bool,
 }
 impl ::prost::Name for SubscribeOptions {
     const NAME: &'static str = "SubscribeOptions";
@@ -566,8 +586,12 @@ impl ::prost::Name for Ack {
         "/tidegate.client.v1.Ack".into()
     }
 }
-/// Presents a new token; answered by Refreshed or by Error.
+/// Presents a newer token of the same user; answered by Refreshed or by Error, in
+/// which case the old one counts as before. From then on the client may do what the
+/// newer one says: subscriptions that it does not permit end with Unsubscribed,
+/// whose id is zero, before the answer. The connection's labels stay.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct Refresh {
     #[prost(uint32, tag = "1")]
     pub id: u32,
@@ -631,7 +655,8 @@ impl ::prost::Name for History {
         "/tidegate.client.v1.History".into()
     }
 }
-/// Asks who is subscribed to a channel; answered by PresenceResult or Error.
+/// Asks who is subscribed to a channel; answered by PresenceResult or Error. One
+/// does not have to be subscribed oneself.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Presence {
     #[prost(uint32, tag = "1")]
@@ -713,6 +738,45 @@ impl ::prost::Name for DisarmWill {
         "/tidegate.client.v1.DisarmWill".into()
     }
 }
+/// Sends something to other members of a channel: to all sessions of a user, or to
+/// one. The sender has to be subscribed and allowed to see the channel's presence,
+/// and the namespace has to permit signals. Answered by Accepted, which says how many
+/// connections were reached, or by Error, with ERROR_CODE_NOBODY_THERE if there were
+/// none. It is kept nowhere: who is between two connections misses it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Signal {
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+    #[prost(string, tag = "2")]
+    pub channel: ::prost::alloc::string::String,
+    /// At most 16 KiB.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub payload: ::prost::bytes::Bytes,
+    #[prost(oneof = "signal::To", tags = "3, 4, 5")]
+    pub to: ::core::option::Option<signal::To>,
+}
+/// Nested message and enum types in `Signal`.
+pub mod signal {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum To {
+        #[prost(string, tag = "3")]
+        User(::prost::alloc::string::String),
+        #[prost(string, tag = "4")]
+        SessionId(::prost::alloc::string::String),
+        #[prost(string, tag = "5")]
+        ConnectionId(::prost::alloc::string::String),
+    }
+}
+impl ::prost::Name for Signal {
+    const NAME: &'static str = "Signal";
+    const PACKAGE: &'static str = "tidegate.client.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.client.v1.Signal".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.client.v1.Signal".into()
+    }
+}
 /// One WebSocket message from a gateway: a batch of events, in order.
 /// Concatenating the bytes of two ServerMessages gives the ServerMessage with
 /// the events of both, which is how gateways batch without encoding anew.
@@ -736,7 +800,7 @@ impl ::prost::Name for ServerMessage {
 pub struct ServerEvent {
     #[prost(
         oneof = "server_event::Event",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18"
     )]
     pub event: ::core::option::Option<server_event::Event>,
 }
@@ -778,6 +842,8 @@ pub mod server_event {
         PresenceResult(super::PresenceResult),
         #[prost(message, tag = "17")]
         PresenceChange(super::PresenceChange),
+        #[prost(message, tag = "18")]
+        Signalled(super::Signalled),
     }
 }
 impl ::prost::Name for ServerEvent {
@@ -876,7 +942,7 @@ pub struct Unsubscribed {
     #[prost(string, tag = "2")]
     pub channel: ::prost::alloc::string::String,
     /// Set when the client did not ask for it: UNSUBSCRIBED_BY_SERVER if the
-    /// control plane did.
+    /// control plane did, PERMISSION_DENIED if its token does not allow it any more.
     #[prost(enumeration = "ErrorCode", tag = "3")]
     pub code: i32,
     #[prost(uint32, tag = "4")]
@@ -1006,7 +1072,8 @@ impl ::prost::Name for Failure {
         "/tidegate.client.v1.Failure".into()
     }
 }
-/// Answers Publish: the bus has the publication. Answers ArmWill and DisarmWill.
+/// Answers Publish: the bus has the publication. Answers ArmWill, DisarmWill and
+/// Signal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Accepted {
     #[prost(uint32, tag = "1")]
@@ -1014,6 +1081,9 @@ pub struct Accepted {
     /// Offset in the channel; zero: the channel keeps no log.
     #[prost(uint64, tag = "2")]
     pub offset: u64,
+    /// Connections that a Signal was sent to.
+    #[prost(uint32, tag = "3")]
+    pub reached: u32,
 }
 impl ::prost::Name for Accepted {
     const NAME: &'static str = "Accepted";
@@ -1124,7 +1194,8 @@ impl ::prost::Name for Gap {
 /// Something the client should know that needs no answer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Notice {
-    /// Stable name, e.g. "token_expiring".
+    /// Stable name: "token_expiring", "token_revoked" (until it is refreshed the
+    /// client may do nothing that needs permission), "degraded", "recovered".
     #[prost(string, tag = "1")]
     pub kind: ::prost::alloc::string::String,
     /// For people.
@@ -1175,6 +1246,7 @@ impl ::prost::Name for Migrate {
 pub struct Refreshed {
     #[prost(uint32, tag = "1")]
     pub id: u32,
+    /// Unix time in milliseconds; zero: never.
     #[prost(int64, tag = "2")]
     pub token_expires_at_ms: i64,
 }
@@ -1213,13 +1285,18 @@ impl ::prost::Name for HistoryResult {
         "/tidegate.client.v1.HistoryResult".into()
     }
 }
-/// One member of a channel.
+/// One member of a channel: a session, which is the same member when it goes on at
+/// another connection.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Member {
     #[prost(string, tag = "1")]
     pub user: ::prost::alloc::string::String,
+    /// Its connection when it was last heard of; a session that goes on elsewhere has
+    /// another one, which is no change.
     #[prost(string, tag = "2")]
     pub connection_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub session_id: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Member {
     const NAME: &'static str = "Member";
@@ -1236,14 +1313,17 @@ impl ::prost::Name for Member {
 pub struct PresenceResult {
     #[prost(uint32, tag = "1")]
     pub id: u32,
-    /// Who is there; a sample if there are many.
+    /// Who is there; some of them if sampled.
     #[prost(message, repeated, tag = "2")]
     pub members: ::prost::alloc::vec::Vec<Member>,
-    /// How many connections and users there are.
+    /// How many sessions and users there are.
     #[prost(uint64, tag = "3")]
-    pub connections: u64,
+    pub sessions: u64,
     #[prost(uint64, tag = "4")]
     pub users: u64,
+    /// There are more members than are named.
+    #[prost(bool, tag = "5")]
+    pub sampled: bool,
 }
 impl ::prost::Name for PresenceResult {
     const NAME: &'static str = "PresenceResult";
@@ -1255,7 +1335,9 @@ impl ::prost::Name for PresenceResult {
         "/tidegate.client.v1.PresenceResult".into()
     }
 }
-/// Somebody joined or left a channel with presence.
+/// Who came to a channel and who left it, since the last such event: to those who
+/// asked for it with SubscribeOptions. Changes are gathered for some hundred
+/// milliseconds; who comes and goes within that time is not told.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PresenceChange {
     #[prost(uint32, tag = "1")]
@@ -1264,6 +1346,19 @@ pub struct PresenceChange {
     pub joined: ::prost::alloc::vec::Vec<Member>,
     #[prost(message, repeated, tag = "3")]
     pub left: ::prost::alloc::vec::Vec<Member>,
+    /// How many sessions and users there are now.
+    #[prost(uint64, tag = "4")]
+    pub sessions: u64,
+    #[prost(uint64, tag = "5")]
+    pub users: u64,
+    /// Forget who was there: those who joined are all there are. The first event, and
+    /// wherever changes could not be told.
+    #[prost(bool, tag = "6")]
+    pub snapshot: bool,
+    /// There are too many to name: joined is a sample, if it comes with a snapshot, and
+    /// from now on only the numbers are told, until the next snapshot.
+    #[prost(bool, tag = "7")]
+    pub sampled: bool,
 }
 impl ::prost::Name for PresenceChange {
     const NAME: &'static str = "PresenceChange";
@@ -1273,5 +1368,26 @@ impl ::prost::Name for PresenceChange {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/tidegate.client.v1.PresenceChange".into()
+    }
+}
+/// Another member of a channel sent this by Signal.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Signalled {
+    #[prost(uint32, tag = "1")]
+    pub alias: u32,
+    /// Who sent it, as the gateways know it.
+    #[prost(message, optional, tag = "2")]
+    pub from: ::core::option::Option<Member>,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub payload: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for Signalled {
+    const NAME: &'static str = "Signalled";
+    const PACKAGE: &'static str = "tidegate.client.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.client.v1.Signalled".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.client.v1.Signalled".into()
     }
 }

@@ -12,6 +12,9 @@ impl serde::Serialize for Accepted {
         if self.offset != 0 {
             len += 1;
         }
+        if self.reached != 0 {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.Accepted", len)?;
         if self.id != 0 {
             struct_ser.serialize_field("id", &self.id)?;
@@ -20,6 +23,9 @@ impl serde::Serialize for Accepted {
             #[allow(clippy::needless_borrow)]
             #[allow(clippy::needless_borrows_for_generic_args)]
             struct_ser.serialize_field("offset", ToString::to_string(&self.offset).as_str())?;
+        }
+        if self.reached != 0 {
+            struct_ser.serialize_field("reached", &self.reached)?;
         }
         struct_ser.end()
     }
@@ -33,12 +39,14 @@ impl<'de> serde::Deserialize<'de> for Accepted {
         const FIELDS: &[&str] = &[
             "id",
             "offset",
+            "reached",
         ];
 
         #[allow(clippy::enum_variant_names)]
         enum GeneratedField {
             Id,
             Offset,
+            Reached,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -62,6 +70,7 @@ impl<'de> serde::Deserialize<'de> for Accepted {
                         match value {
                             "id" => Ok(GeneratedField::Id),
                             "offset" => Ok(GeneratedField::Offset),
+                            "reached" => Ok(GeneratedField::Reached),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -83,6 +92,7 @@ impl<'de> serde::Deserialize<'de> for Accepted {
             {
                 let mut id__ = None;
                 let mut offset__ = None;
+                let mut reached__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Id => {
@@ -101,11 +111,20 @@ impl<'de> serde::Deserialize<'de> for Accepted {
                                 Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
                             ;
                         }
+                        GeneratedField::Reached => {
+                            if reached__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("reached"));
+                            }
+                            reached__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
                     }
                 }
                 Ok(Accepted {
                     id: id__.unwrap_or_default(),
                     offset: offset__.unwrap_or_default(),
+                    reached: reached__.unwrap_or_default(),
                 })
             }
         }
@@ -530,6 +549,9 @@ impl serde::Serialize for ClientEvent {
                 client_event::Event::DisarmWill(v) => {
                     struct_ser.serialize_field("disarmWill", v)?;
                 }
+                client_event::Event::Signal(v) => {
+                    struct_ser.serialize_field("signal", v)?;
+                }
             }
         }
         struct_ser.end()
@@ -559,6 +581,7 @@ impl<'de> serde::Deserialize<'de> for ClientEvent {
             "armWill",
             "disarm_will",
             "disarmWill",
+            "signal",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -577,6 +600,7 @@ impl<'de> serde::Deserialize<'de> for ClientEvent {
             SetSubscription,
             ArmWill,
             DisarmWill,
+            Signal,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -612,6 +636,7 @@ impl<'de> serde::Deserialize<'de> for ClientEvent {
                             "setSubscription" | "set_subscription" => Ok(GeneratedField::SetSubscription),
                             "armWill" | "arm_will" => Ok(GeneratedField::ArmWill),
                             "disarmWill" | "disarm_will" => Ok(GeneratedField::DisarmWill),
+                            "signal" => Ok(GeneratedField::Signal),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -730,6 +755,13 @@ impl<'de> serde::Deserialize<'de> for ClientEvent {
                                 return Err(serde::de::Error::duplicate_field("disarmWill"));
                             }
                             event__ = map_.next_value::<::std::option::Option<_>>()?.map(client_event::Event::DisarmWill)
+;
+                        }
+                        GeneratedField::Signal => {
+                            if event__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("signal"));
+                            }
+                            event__ = map_.next_value::<::std::option::Option<_>>()?.map(client_event::Event::Signal)
 ;
                         }
                     }
@@ -1402,6 +1434,8 @@ impl serde::Serialize for ErrorCode {
             Self::UnsubscribedByServer => "ERROR_CODE_UNSUBSCRIBED_BY_SERVER",
             Self::NoHistory => "ERROR_CODE_NO_HISTORY",
             Self::OtherEpoch => "ERROR_CODE_OTHER_EPOCH",
+            Self::NoPresence => "ERROR_CODE_NO_PRESENCE",
+            Self::NoSignals => "ERROR_CODE_NO_SIGNALS",
             Self::UnknownRoute => "ERROR_CODE_UNKNOWN_ROUTE",
             Self::NoWorker => "ERROR_CODE_NO_WORKER",
             Self::DeadlineExceeded => "ERROR_CODE_DEADLINE_EXCEEDED",
@@ -1415,6 +1449,7 @@ impl serde::Serialize for ErrorCode {
             Self::RateLimited => "ERROR_CODE_RATE_LIMITED",
             Self::Overloaded => "ERROR_CODE_OVERLOADED",
             Self::Unavailable => "ERROR_CODE_UNAVAILABLE",
+            Self::NobodyThere => "ERROR_CODE_NOBODY_THERE",
             Self::Internal => "ERROR_CODE_INTERNAL",
         };
         serializer.serialize_str(variant)
@@ -1444,6 +1479,8 @@ impl<'de> serde::Deserialize<'de> for ErrorCode {
             "ERROR_CODE_UNSUBSCRIBED_BY_SERVER",
             "ERROR_CODE_NO_HISTORY",
             "ERROR_CODE_OTHER_EPOCH",
+            "ERROR_CODE_NO_PRESENCE",
+            "ERROR_CODE_NO_SIGNALS",
             "ERROR_CODE_UNKNOWN_ROUTE",
             "ERROR_CODE_NO_WORKER",
             "ERROR_CODE_DEADLINE_EXCEEDED",
@@ -1457,6 +1494,7 @@ impl<'de> serde::Deserialize<'de> for ErrorCode {
             "ERROR_CODE_RATE_LIMITED",
             "ERROR_CODE_OVERLOADED",
             "ERROR_CODE_UNAVAILABLE",
+            "ERROR_CODE_NOBODY_THERE",
             "ERROR_CODE_INTERNAL",
         ];
 
@@ -1515,6 +1553,8 @@ impl<'de> serde::Deserialize<'de> for ErrorCode {
                     "ERROR_CODE_UNSUBSCRIBED_BY_SERVER" => Ok(ErrorCode::UnsubscribedByServer),
                     "ERROR_CODE_NO_HISTORY" => Ok(ErrorCode::NoHistory),
                     "ERROR_CODE_OTHER_EPOCH" => Ok(ErrorCode::OtherEpoch),
+                    "ERROR_CODE_NO_PRESENCE" => Ok(ErrorCode::NoPresence),
+                    "ERROR_CODE_NO_SIGNALS" => Ok(ErrorCode::NoSignals),
                     "ERROR_CODE_UNKNOWN_ROUTE" => Ok(ErrorCode::UnknownRoute),
                     "ERROR_CODE_NO_WORKER" => Ok(ErrorCode::NoWorker),
                     "ERROR_CODE_DEADLINE_EXCEEDED" => Ok(ErrorCode::DeadlineExceeded),
@@ -1528,6 +1568,7 @@ impl<'de> serde::Deserialize<'de> for ErrorCode {
                     "ERROR_CODE_RATE_LIMITED" => Ok(ErrorCode::RateLimited),
                     "ERROR_CODE_OVERLOADED" => Ok(ErrorCode::Overloaded),
                     "ERROR_CODE_UNAVAILABLE" => Ok(ErrorCode::Unavailable),
+                    "ERROR_CODE_NOBODY_THERE" => Ok(ErrorCode::NobodyThere),
                     "ERROR_CODE_INTERNAL" => Ok(ErrorCode::Internal),
                     _ => Err(serde::de::Error::unknown_variant(value, FIELDS)),
                 }
@@ -2723,12 +2764,18 @@ impl serde::Serialize for Member {
         if !self.connection_id.is_empty() {
             len += 1;
         }
+        if !self.session_id.is_empty() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.Member", len)?;
         if !self.user.is_empty() {
             struct_ser.serialize_field("user", &self.user)?;
         }
         if !self.connection_id.is_empty() {
             struct_ser.serialize_field("connectionId", &self.connection_id)?;
+        }
+        if !self.session_id.is_empty() {
+            struct_ser.serialize_field("sessionId", &self.session_id)?;
         }
         struct_ser.end()
     }
@@ -2743,12 +2790,15 @@ impl<'de> serde::Deserialize<'de> for Member {
             "user",
             "connection_id",
             "connectionId",
+            "session_id",
+            "sessionId",
         ];
 
         #[allow(clippy::enum_variant_names)]
         enum GeneratedField {
             User,
             ConnectionId,
+            SessionId,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -2772,6 +2822,7 @@ impl<'de> serde::Deserialize<'de> for Member {
                         match value {
                             "user" => Ok(GeneratedField::User),
                             "connectionId" | "connection_id" => Ok(GeneratedField::ConnectionId),
+                            "sessionId" | "session_id" => Ok(GeneratedField::SessionId),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -2793,6 +2844,7 @@ impl<'de> serde::Deserialize<'de> for Member {
             {
                 let mut user__ = None;
                 let mut connection_id__ = None;
+                let mut session_id__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::User => {
@@ -2807,11 +2859,18 @@ impl<'de> serde::Deserialize<'de> for Member {
                             }
                             connection_id__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::SessionId => {
+                            if session_id__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("sessionId"));
+                            }
+                            session_id__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(Member {
                     user: user__.unwrap_or_default(),
                     connection_id: connection_id__.unwrap_or_default(),
+                    session_id: session_id__.unwrap_or_default(),
                 })
             }
         }
@@ -3524,6 +3583,18 @@ impl serde::Serialize for PresenceChange {
         if !self.left.is_empty() {
             len += 1;
         }
+        if self.sessions != 0 {
+            len += 1;
+        }
+        if self.users != 0 {
+            len += 1;
+        }
+        if self.snapshot {
+            len += 1;
+        }
+        if self.sampled {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.PresenceChange", len)?;
         if self.alias != 0 {
             struct_ser.serialize_field("alias", &self.alias)?;
@@ -3533,6 +3604,22 @@ impl serde::Serialize for PresenceChange {
         }
         if !self.left.is_empty() {
             struct_ser.serialize_field("left", &self.left)?;
+        }
+        if self.sessions != 0 {
+            #[allow(clippy::needless_borrow)]
+            #[allow(clippy::needless_borrows_for_generic_args)]
+            struct_ser.serialize_field("sessions", ToString::to_string(&self.sessions).as_str())?;
+        }
+        if self.users != 0 {
+            #[allow(clippy::needless_borrow)]
+            #[allow(clippy::needless_borrows_for_generic_args)]
+            struct_ser.serialize_field("users", ToString::to_string(&self.users).as_str())?;
+        }
+        if self.snapshot {
+            struct_ser.serialize_field("snapshot", &self.snapshot)?;
+        }
+        if self.sampled {
+            struct_ser.serialize_field("sampled", &self.sampled)?;
         }
         struct_ser.end()
     }
@@ -3547,6 +3634,10 @@ impl<'de> serde::Deserialize<'de> for PresenceChange {
             "alias",
             "joined",
             "left",
+            "sessions",
+            "users",
+            "snapshot",
+            "sampled",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -3554,6 +3645,10 @@ impl<'de> serde::Deserialize<'de> for PresenceChange {
             Alias,
             Joined,
             Left,
+            Sessions,
+            Users,
+            Snapshot,
+            Sampled,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -3578,6 +3673,10 @@ impl<'de> serde::Deserialize<'de> for PresenceChange {
                             "alias" => Ok(GeneratedField::Alias),
                             "joined" => Ok(GeneratedField::Joined),
                             "left" => Ok(GeneratedField::Left),
+                            "sessions" => Ok(GeneratedField::Sessions),
+                            "users" => Ok(GeneratedField::Users),
+                            "snapshot" => Ok(GeneratedField::Snapshot),
+                            "sampled" => Ok(GeneratedField::Sampled),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -3600,6 +3699,10 @@ impl<'de> serde::Deserialize<'de> for PresenceChange {
                 let mut alias__ = None;
                 let mut joined__ = None;
                 let mut left__ = None;
+                let mut sessions__ = None;
+                let mut users__ = None;
+                let mut snapshot__ = None;
+                let mut sampled__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Alias => {
@@ -3622,12 +3725,44 @@ impl<'de> serde::Deserialize<'de> for PresenceChange {
                             }
                             left__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::Sessions => {
+                            if sessions__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("sessions"));
+                            }
+                            sessions__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
+                        GeneratedField::Users => {
+                            if users__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("users"));
+                            }
+                            users__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
+                        GeneratedField::Snapshot => {
+                            if snapshot__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("snapshot"));
+                            }
+                            snapshot__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::Sampled => {
+                            if sampled__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("sampled"));
+                            }
+                            sampled__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(PresenceChange {
                     alias: alias__.unwrap_or_default(),
                     joined: joined__.unwrap_or_default(),
                     left: left__.unwrap_or_default(),
+                    sessions: sessions__.unwrap_or_default(),
+                    users: users__.unwrap_or_default(),
+                    snapshot: snapshot__.unwrap_or_default(),
+                    sampled: sampled__.unwrap_or_default(),
                 })
             }
         }
@@ -3648,10 +3783,13 @@ impl serde::Serialize for PresenceResult {
         if !self.members.is_empty() {
             len += 1;
         }
-        if self.connections != 0 {
+        if self.sessions != 0 {
             len += 1;
         }
         if self.users != 0 {
+            len += 1;
+        }
+        if self.sampled {
             len += 1;
         }
         let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.PresenceResult", len)?;
@@ -3661,15 +3799,18 @@ impl serde::Serialize for PresenceResult {
         if !self.members.is_empty() {
             struct_ser.serialize_field("members", &self.members)?;
         }
-        if self.connections != 0 {
+        if self.sessions != 0 {
             #[allow(clippy::needless_borrow)]
             #[allow(clippy::needless_borrows_for_generic_args)]
-            struct_ser.serialize_field("connections", ToString::to_string(&self.connections).as_str())?;
+            struct_ser.serialize_field("sessions", ToString::to_string(&self.sessions).as_str())?;
         }
         if self.users != 0 {
             #[allow(clippy::needless_borrow)]
             #[allow(clippy::needless_borrows_for_generic_args)]
             struct_ser.serialize_field("users", ToString::to_string(&self.users).as_str())?;
+        }
+        if self.sampled {
+            struct_ser.serialize_field("sampled", &self.sampled)?;
         }
         struct_ser.end()
     }
@@ -3683,16 +3824,18 @@ impl<'de> serde::Deserialize<'de> for PresenceResult {
         const FIELDS: &[&str] = &[
             "id",
             "members",
-            "connections",
+            "sessions",
             "users",
+            "sampled",
         ];
 
         #[allow(clippy::enum_variant_names)]
         enum GeneratedField {
             Id,
             Members,
-            Connections,
+            Sessions,
             Users,
+            Sampled,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -3716,8 +3859,9 @@ impl<'de> serde::Deserialize<'de> for PresenceResult {
                         match value {
                             "id" => Ok(GeneratedField::Id),
                             "members" => Ok(GeneratedField::Members),
-                            "connections" => Ok(GeneratedField::Connections),
+                            "sessions" => Ok(GeneratedField::Sessions),
                             "users" => Ok(GeneratedField::Users),
+                            "sampled" => Ok(GeneratedField::Sampled),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -3739,8 +3883,9 @@ impl<'de> serde::Deserialize<'de> for PresenceResult {
             {
                 let mut id__ = None;
                 let mut members__ = None;
-                let mut connections__ = None;
+                let mut sessions__ = None;
                 let mut users__ = None;
+                let mut sampled__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Id => {
@@ -3757,11 +3902,11 @@ impl<'de> serde::Deserialize<'de> for PresenceResult {
                             }
                             members__ = Some(map_.next_value()?);
                         }
-                        GeneratedField::Connections => {
-                            if connections__.is_some() {
-                                return Err(serde::de::Error::duplicate_field("connections"));
+                        GeneratedField::Sessions => {
+                            if sessions__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("sessions"));
                             }
-                            connections__ = 
+                            sessions__ = 
                                 Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
                             ;
                         }
@@ -3773,13 +3918,20 @@ impl<'de> serde::Deserialize<'de> for PresenceResult {
                                 Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
                             ;
                         }
+                        GeneratedField::Sampled => {
+                            if sampled__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("sampled"));
+                            }
+                            sampled__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(PresenceResult {
                     id: id__.unwrap_or_default(),
                     members: members__.unwrap_or_default(),
-                    connections: connections__.unwrap_or_default(),
+                    sessions: sessions__.unwrap_or_default(),
                     users: users__.unwrap_or_default(),
+                    sampled: sampled__.unwrap_or_default(),
                 })
             }
         }
@@ -4752,6 +4904,9 @@ impl serde::Serialize for ServerEvent {
                 server_event::Event::PresenceChange(v) => {
                     struct_ser.serialize_field("presenceChange", v)?;
                 }
+                server_event::Event::Signalled(v) => {
+                    struct_ser.serialize_field("signalled", v)?;
+                }
             }
         }
         struct_ser.end()
@@ -4784,6 +4939,7 @@ impl<'de> serde::Deserialize<'de> for ServerEvent {
             "presenceResult",
             "presence_change",
             "presenceChange",
+            "signalled",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -4805,6 +4961,7 @@ impl<'de> serde::Deserialize<'de> for ServerEvent {
             HistoryResult,
             PresenceResult,
             PresenceChange,
+            Signalled,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -4843,6 +5000,7 @@ impl<'de> serde::Deserialize<'de> for ServerEvent {
                             "historyResult" | "history_result" => Ok(GeneratedField::HistoryResult),
                             "presenceResult" | "presence_result" => Ok(GeneratedField::PresenceResult),
                             "presenceChange" | "presence_change" => Ok(GeneratedField::PresenceChange),
+                            "signalled" => Ok(GeneratedField::Signalled),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -4982,6 +5140,13 @@ impl<'de> serde::Deserialize<'de> for ServerEvent {
                                 return Err(serde::de::Error::duplicate_field("presenceChange"));
                             }
                             event__ = map_.next_value::<::std::option::Option<_>>()?.map(server_event::Event::PresenceChange)
+;
+                        }
+                        GeneratedField::Signalled => {
+                            if event__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("signalled"));
+                            }
+                            event__ = map_.next_value::<::std::option::Option<_>>()?.map(server_event::Event::Signalled)
 ;
                         }
                     }
@@ -5212,6 +5377,315 @@ impl<'de> serde::Deserialize<'de> for SetSubscription {
         deserializer.deserialize_struct("tidegate.client.v1.SetSubscription", FIELDS, GeneratedVisitor)
     }
 }
+impl serde::Serialize for Signal {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        use serde::ser::SerializeStruct;
+        let mut len = 0;
+        if self.id != 0 {
+            len += 1;
+        }
+        if !self.channel.is_empty() {
+            len += 1;
+        }
+        if !self.payload.is_empty() {
+            len += 1;
+        }
+        if self.to.is_some() {
+            len += 1;
+        }
+        let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.Signal", len)?;
+        if self.id != 0 {
+            struct_ser.serialize_field("id", &self.id)?;
+        }
+        if !self.channel.is_empty() {
+            struct_ser.serialize_field("channel", &self.channel)?;
+        }
+        if !self.payload.is_empty() {
+            #[allow(clippy::needless_borrow)]
+            #[allow(clippy::needless_borrows_for_generic_args)]
+            struct_ser.serialize_field("payload", pbjson::private::base64::encode(&self.payload).as_str())?;
+        }
+        if let Some(v) = self.to.as_ref() {
+            match v {
+                signal::To::User(v) => {
+                    struct_ser.serialize_field("user", v)?;
+                }
+                signal::To::SessionId(v) => {
+                    struct_ser.serialize_field("sessionId", v)?;
+                }
+                signal::To::ConnectionId(v) => {
+                    struct_ser.serialize_field("connectionId", v)?;
+                }
+            }
+        }
+        struct_ser.end()
+    }
+}
+impl<'de> serde::Deserialize<'de> for Signal {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "id",
+            "channel",
+            "payload",
+            "user",
+            "session_id",
+            "sessionId",
+            "connection_id",
+            "connectionId",
+        ];
+
+        #[allow(clippy::enum_variant_names)]
+        enum GeneratedField {
+            Id,
+            Channel,
+            Payload,
+            User,
+            SessionId,
+            ConnectionId,
+        }
+        impl<'de> serde::Deserialize<'de> for GeneratedField {
+            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                struct GeneratedVisitor;
+
+                impl serde::de::Visitor<'_> for GeneratedVisitor {
+                    type Value = GeneratedField;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(formatter, "expected one of: {:?}", &FIELDS)
+                    }
+
+                    #[allow(unused_variables)]
+                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
+                    where
+                        E: serde::de::Error,
+                    {
+                        match value {
+                            "id" => Ok(GeneratedField::Id),
+                            "channel" => Ok(GeneratedField::Channel),
+                            "payload" => Ok(GeneratedField::Payload),
+                            "user" => Ok(GeneratedField::User),
+                            "sessionId" | "session_id" => Ok(GeneratedField::SessionId),
+                            "connectionId" | "connection_id" => Ok(GeneratedField::ConnectionId),
+                            _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
+                        }
+                    }
+                }
+                deserializer.deserialize_identifier(GeneratedVisitor)
+            }
+        }
+        struct GeneratedVisitor;
+        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
+            type Value = Signal;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("struct tidegate.client.v1.Signal")
+            }
+
+            fn visit_map<V>(self, mut map_: V) -> std::result::Result<Signal, V::Error>
+                where
+                    V: serde::de::MapAccess<'de>,
+            {
+                let mut id__ = None;
+                let mut channel__ = None;
+                let mut payload__ = None;
+                let mut to__ = None;
+                while let Some(k) = map_.next_key()? {
+                    match k {
+                        GeneratedField::Id => {
+                            if id__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("id"));
+                            }
+                            id__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
+                        GeneratedField::Channel => {
+                            if channel__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("channel"));
+                            }
+                            channel__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::Payload => {
+                            if payload__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("payload"));
+                            }
+                            payload__ = 
+                                Some(map_.next_value::<::pbjson::private::BytesDeserialize<_>>()?.0)
+                            ;
+                        }
+                        GeneratedField::User => {
+                            if to__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("user"));
+                            }
+                            to__ = map_.next_value::<::std::option::Option<_>>()?.map(signal::To::User);
+                        }
+                        GeneratedField::SessionId => {
+                            if to__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("sessionId"));
+                            }
+                            to__ = map_.next_value::<::std::option::Option<_>>()?.map(signal::To::SessionId);
+                        }
+                        GeneratedField::ConnectionId => {
+                            if to__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("connectionId"));
+                            }
+                            to__ = map_.next_value::<::std::option::Option<_>>()?.map(signal::To::ConnectionId);
+                        }
+                    }
+                }
+                Ok(Signal {
+                    id: id__.unwrap_or_default(),
+                    channel: channel__.unwrap_or_default(),
+                    payload: payload__.unwrap_or_default(),
+                    to: to__,
+                })
+            }
+        }
+        deserializer.deserialize_struct("tidegate.client.v1.Signal", FIELDS, GeneratedVisitor)
+    }
+}
+impl serde::Serialize for Signalled {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        use serde::ser::SerializeStruct;
+        let mut len = 0;
+        if self.alias != 0 {
+            len += 1;
+        }
+        if self.from.is_some() {
+            len += 1;
+        }
+        if !self.payload.is_empty() {
+            len += 1;
+        }
+        let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.Signalled", len)?;
+        if self.alias != 0 {
+            struct_ser.serialize_field("alias", &self.alias)?;
+        }
+        if let Some(v) = self.from.as_ref() {
+            struct_ser.serialize_field("from", v)?;
+        }
+        if !self.payload.is_empty() {
+            #[allow(clippy::needless_borrow)]
+            #[allow(clippy::needless_borrows_for_generic_args)]
+            struct_ser.serialize_field("payload", pbjson::private::base64::encode(&self.payload).as_str())?;
+        }
+        struct_ser.end()
+    }
+}
+impl<'de> serde::Deserialize<'de> for Signalled {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "alias",
+            "from",
+            "payload",
+        ];
+
+        #[allow(clippy::enum_variant_names)]
+        enum GeneratedField {
+            Alias,
+            From,
+            Payload,
+        }
+        impl<'de> serde::Deserialize<'de> for GeneratedField {
+            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                struct GeneratedVisitor;
+
+                impl serde::de::Visitor<'_> for GeneratedVisitor {
+                    type Value = GeneratedField;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(formatter, "expected one of: {:?}", &FIELDS)
+                    }
+
+                    #[allow(unused_variables)]
+                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
+                    where
+                        E: serde::de::Error,
+                    {
+                        match value {
+                            "alias" => Ok(GeneratedField::Alias),
+                            "from" => Ok(GeneratedField::From),
+                            "payload" => Ok(GeneratedField::Payload),
+                            _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
+                        }
+                    }
+                }
+                deserializer.deserialize_identifier(GeneratedVisitor)
+            }
+        }
+        struct GeneratedVisitor;
+        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
+            type Value = Signalled;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("struct tidegate.client.v1.Signalled")
+            }
+
+            fn visit_map<V>(self, mut map_: V) -> std::result::Result<Signalled, V::Error>
+                where
+                    V: serde::de::MapAccess<'de>,
+            {
+                let mut alias__ = None;
+                let mut from__ = None;
+                let mut payload__ = None;
+                while let Some(k) = map_.next_key()? {
+                    match k {
+                        GeneratedField::Alias => {
+                            if alias__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("alias"));
+                            }
+                            alias__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
+                        GeneratedField::From => {
+                            if from__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("from"));
+                            }
+                            from__ = map_.next_value()?;
+                        }
+                        GeneratedField::Payload => {
+                            if payload__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("payload"));
+                            }
+                            payload__ = 
+                                Some(map_.next_value::<::pbjson::private::BytesDeserialize<_>>()?.0)
+                            ;
+                        }
+                    }
+                }
+                Ok(Signalled {
+                    alias: alias__.unwrap_or_default(),
+                    from: from__,
+                    payload: payload__.unwrap_or_default(),
+                })
+            }
+        }
+        deserializer.deserialize_struct("tidegate.client.v1.Signalled", FIELDS, GeneratedVisitor)
+    }
+}
 impl serde::Serialize for Subscribe {
     #[allow(deprecated)]
     fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
@@ -5373,6 +5847,9 @@ impl serde::Serialize for SubscribeOptions {
         if self.conflate {
             len += 1;
         }
+        if self.presence {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("tidegate.client.v1.SubscribeOptions", len)?;
         if self.max_per_second != 0 {
             struct_ser.serialize_field("maxPerSecond", &self.max_per_second)?;
@@ -5382,6 +5859,9 @@ impl serde::Serialize for SubscribeOptions {
         }
         if self.conflate {
             struct_ser.serialize_field("conflate", &self.conflate)?;
+        }
+        if self.presence {
+            struct_ser.serialize_field("presence", &self.presence)?;
         }
         struct_ser.end()
     }
@@ -5397,6 +5877,7 @@ impl<'de> serde::Deserialize<'de> for SubscribeOptions {
             "maxPerSecond",
             "latest",
             "conflate",
+            "presence",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -5404,6 +5885,7 @@ impl<'de> serde::Deserialize<'de> for SubscribeOptions {
             MaxPerSecond,
             Latest,
             Conflate,
+            Presence,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
             fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
@@ -5428,6 +5910,7 @@ impl<'de> serde::Deserialize<'de> for SubscribeOptions {
                             "maxPerSecond" | "max_per_second" => Ok(GeneratedField::MaxPerSecond),
                             "latest" => Ok(GeneratedField::Latest),
                             "conflate" => Ok(GeneratedField::Conflate),
+                            "presence" => Ok(GeneratedField::Presence),
                             _ => Err(serde::de::Error::unknown_field(value, FIELDS)),
                         }
                     }
@@ -5450,6 +5933,7 @@ impl<'de> serde::Deserialize<'de> for SubscribeOptions {
                 let mut max_per_second__ = None;
                 let mut latest__ = None;
                 let mut conflate__ = None;
+                let mut presence__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::MaxPerSecond => {
@@ -5472,12 +5956,19 @@ impl<'de> serde::Deserialize<'de> for SubscribeOptions {
                             }
                             conflate__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::Presence => {
+                            if presence__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("presence"));
+                            }
+                            presence__ = Some(map_.next_value()?);
+                        }
                     }
                 }
                 Ok(SubscribeOptions {
                     max_per_second: max_per_second__.unwrap_or_default(),
                     latest: latest__.unwrap_or_default(),
                     conflate: conflate__.unwrap_or_default(),
+                    presence: presence__.unwrap_or_default(),
                 })
             }
         }

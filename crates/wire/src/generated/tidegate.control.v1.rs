@@ -4,7 +4,8 @@ pub struct IssueTokenRequest {
     /// The subject: who the client will be.
     #[prost(string, tag = "1")]
     pub user: ::prost::alloc::string::String,
-    /// 1 s to 24 h; absent: one hour.
+    /// 1 s to what the control plane allows, 24 h unless configured; absent: as
+    /// configured, one hour by default.
     #[prost(message, optional, tag = "2")]
     pub lifetime: ::core::option::Option<::prost_types::Duration>,
     /// Patterns of channels the client may subscribe to; empty: as the
@@ -23,6 +24,28 @@ pub struct IssueTokenRequest {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// Patterns of routes the client may call; empty: any that there is.
+    #[prost(string, repeated, tag = "6")]
+    pub routes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Patterns of channels whose members the client may see; empty: those that it
+    /// may subscribe to.
+    #[prost(string, repeated, tag = "7")]
+    pub presence: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Patterns of channels whose past the client may read; empty: those that it may
+    /// subscribe to.
+    #[prost(string, repeated, tag = "8")]
+    pub history: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Connections of the user at once, in the whole cluster; zero: as configured.
+    /// It counts where it is less than what is configured, as the next two do.
+    #[prost(uint32, tag = "9")]
+    pub max_connections: u32,
+    /// Subscriptions of a connection at once; zero: as configured.
+    #[prost(uint32, tag = "10")]
+    pub max_subscriptions: u32,
+    /// The class of upstream rates of the client's connections, one that gateways
+    /// are configured with; empty: none.
+    #[prost(string, tag = "11")]
+    pub rate_class: ::prost::alloc::string::String,
 }
 impl ::prost::Name for IssueTokenRequest {
     const NAME: &'static str = "IssueTokenRequest";
@@ -49,6 +72,176 @@ impl ::prost::Name for IssueTokenResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/tidegate.control.v1.IssueTokenResponse".into()
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JwksRequest {}
+impl ::prost::Name for JwksRequest {
+    const NAME: &'static str = "JwksRequest";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.JwksRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.JwksRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JwksResponse {
+    /// A JWK Set (RFC 7517), JSON.
+    #[prost(string, tag = "1")]
+    pub jwks: ::prost::alloc::string::String,
+}
+impl ::prost::Name for JwksResponse {
+    const NAME: &'static str = "JwksResponse";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.JwksResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.JwksResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeUserRequest {
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// Tokens issued up to then; absent: up to now. Those that do not say when they
+    /// were issued are taken back, too.
+    #[prost(message, optional, tag = "2")]
+    pub issued_before: ::core::option::Option<::prost_types::Timestamp>,
+    /// Clients that are connected keep their connection for so long, at most 10 min,
+    /// without any permission, so that they can refresh their token. Absent: they are
+    /// closed at once (4008, "revoked").
+    #[prost(message, optional, tag = "3")]
+    pub grace: ::core::option::Option<::prost_types::Duration>,
+}
+impl ::prost::Name for RevokeUserRequest {
+    const NAME: &'static str = "RevokeUserRequest";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.RevokeUserRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.RevokeUserRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeTokenRequest {
+    /// As in RevokeUserRequest.
+    #[prost(message, optional, tag = "3")]
+    pub grace: ::core::option::Option<::prost_types::Duration>,
+    #[prost(oneof = "revoke_token_request::Target", tags = "1, 2")]
+    pub target: ::core::option::Option<revoke_token_request::Target>,
+}
+/// Nested message and enum types in `RevokeTokenRequest`.
+pub mod revoke_token_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Target {
+        /// A valid token.
+        #[prost(string, tag = "1")]
+        Token(::prost::alloc::string::String),
+        #[prost(string, tag = "2")]
+        TokenId(::prost::alloc::string::String),
+    }
+}
+impl ::prost::Name for RevokeTokenRequest {
+    const NAME: &'static str = "RevokeTokenRequest";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.RevokeTokenRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.RevokeTokenRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeSessionRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for RevokeSessionRequest {
+    const NAME: &'static str = "RevokeSessionRequest";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.RevokeSessionRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.RevokeSessionRequest".into()
+    }
+}
+/// It is kept for 30 days, and no token and no ticket counts for longer: from the
+/// answer on nobody gets in with what was taken back, at any gateway that answered.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeResponse {
+    /// Connections that were closed, or lost their permissions.
+    #[prost(uint64, tag = "1")]
+    pub connections: u64,
+    /// Gateways that act on it.
+    #[prost(uint32, tag = "2")]
+    pub gateways: u32,
+    /// Those that did not answer in time: they learn of it when they reach the bus
+    /// again, within 30 s of it at the latest.
+    #[prost(string, repeated, tag = "3")]
+    pub unreached_gateways: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for RevokeResponse {
+    const NAME: &'static str = "RevokeResponse";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.RevokeResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.RevokeResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IntrospectRequest {
+    #[prost(string, tag = "1")]
+    pub token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for IntrospectRequest {
+    const NAME: &'static str = "IntrospectRequest";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.IntrospectRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.IntrospectRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct IntrospectResponse {
+    /// A gateway would let its bearer in.
+    #[prost(bool, tag = "1")]
+    pub active: bool,
+    /// Why not: "revoked", or what is wrong with the token, e.g. "expired",
+    /// "signature", "unknown_key". Then the rest is empty, unless it was revoked.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub token_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub issued_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Leeway included.
+    #[prost(message, optional, tag = "6")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(map = "string, string", tag = "7")]
+    pub labels: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
+impl ::prost::Name for IntrospectResponse {
+    const NAME: &'static str = "IntrospectResponse";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.IntrospectResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.IntrospectResponse".into()
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -134,6 +327,72 @@ impl ::prost::Name for LoggedPublication {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/tidegate.control.v1.LoggedPublication".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PresenceRequest {
+    #[prost(string, tag = "1")]
+    pub channel: ::prost::alloc::string::String,
+    /// At most so many members are named; zero: none, only counted; more than 1000
+    /// mean 1000.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
+impl ::prost::Name for PresenceRequest {
+    const NAME: &'static str = "PresenceRequest";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.PresenceRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.PresenceRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PresenceResponse {
+    /// How many sessions and users there are. A gateway that has more than 5000
+    /// sessions in the channel only counts them: a user who is on several gateways
+    /// then counts several times.
+    #[prost(uint64, tag = "1")]
+    pub sessions: u64,
+    #[prost(uint64, tag = "2")]
+    pub users: u64,
+    /// Some of them, or all.
+    #[prost(message, repeated, tag = "3")]
+    pub members: ::prost::alloc::vec::Vec<ChannelMember>,
+    /// There are more than are named.
+    #[prost(bool, tag = "4")]
+    pub sampled: bool,
+}
+impl ::prost::Name for PresenceResponse {
+    const NAME: &'static str = "PresenceResponse";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.PresenceResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.PresenceResponse".into()
+    }
+}
+/// A session that is subscribed to a channel.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChannelMember {
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub session_id: ::prost::alloc::string::String,
+    /// Its newest connection.
+    #[prost(string, tag = "3")]
+    pub connection_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ChannelMember {
+    const NAME: &'static str = "ChannelMember";
+    const PACKAGE: &'static str = "tidegate.control.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.control.v1.ChannelMember".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.control.v1.ChannelMember".into()
     }
 }
 /// How a connection is doing.

@@ -13,6 +13,7 @@ fn a_subscribe_is_passed_on_with_position_and_options() {
         max_per_second: 3,
         latest: true,
         conflate: true,
+        presence: true,
     };
     let asked = Subscribe {
         id: 1,

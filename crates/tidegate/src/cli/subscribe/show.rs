@@ -6,6 +6,7 @@ use std::{fmt::Display, io};
 use client::{Direct, DirectEvent, Gap, GapCause, Publication, State, SubscriptionEvent, Verdict};
 use serde_json::{Value, json};
 
+use super::members::Change;
 use crate::cli::output::{self, BOLD, DIM, or_dash};
 
 /// In place of a channel's name.
@@ -58,6 +59,37 @@ impl Style {
             )),
             Self::Raw | Self::Json => self.say(object, format_args!("{DIRECT} {payload}")),
         }
+    }
+
+    /// Who came and who left.
+    pub(super) fn members(self, change: &Change) -> io::Result<()> {
+        let Change {
+            channel,
+            joined,
+            left,
+            sessions,
+            users,
+            sampled,
+        } = change;
+        let event = json!({
+            "event": "presence",
+            "channel": &**channel,
+            "joined": joined,
+            "left": left,
+            "sessions": sessions,
+            "users": users,
+            "sampled": sampled,
+        });
+        let signed = |sign: char, users: &[String]| {
+            let one = |user: &String| format!("{sign}{} ", output::printable(user));
+            users.iter().map(one).collect::<String>()
+        };
+        let named = match sampled {
+            true => String::new(),
+            false => signed('+', joined) + &signed('-', left),
+        };
+        let text = format_args!("{channel}: {named}({sessions} sessions of {users} users)");
+        self.say(event, text)
     }
 
     pub(super) fn subscribed(self, channel: &str) -> io::Result<()> {

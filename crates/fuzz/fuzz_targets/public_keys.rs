@@ -1,0 +1,5 @@
+//! Runs `public_keys` of crates/fuzzing.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzzing::check("public_keys", data));
