@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use tokio::process::Command;
@@ -25,15 +28,16 @@ pub struct Layout<'a> {
     pub gateways: &'a [&'a str],
     /// Names of the control planes.
     pub controls: &'a [&'a str],
-    /// The configuration, without addresses and keys.
+    /// The configuration, without addresses and keys. Keys of `[nats]` come first,
+    /// as `nats.…` each.
     pub config: &'a str,
 }
 
 /// A running cluster; all of it is killed when dropped.
 #[derive(Debug)]
 pub struct Cluster {
-    /// The servers.
-    pub nats: NatsCluster,
+    /// The servers, which other clusters may share.
+    pub nats: Arc<NatsCluster>,
     /// Issues tokens that its gateways accept.
     pub tokens: Tokens,
     binary: String,
@@ -47,6 +51,11 @@ impl Cluster {
     /// Starts all of it and waits until every process is ready.
     pub async fn start(layout: Layout<'_>) -> Self {
         let nats = NatsCluster::start(layout.nats).await;
+        Self::start_on(Arc::new(nats), layout).await
+    }
+
+    /// The same, on servers that are there.
+    pub async fn start_on(nats: Arc<NatsCluster>, layout: Layout<'_>) -> Self {
         let number = CLUSTERS.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!(
             "tidegate-test-cluster-{}-{number}",
@@ -55,9 +64,9 @@ impl Cluster {
         fs::create_dir_all(&folder).expect("a folder for tests");
         let tokens = Tokens::new();
         let config = format!(
-            "{}\n[nats]\nreplicas = {}\n{}",
-            layout.config,
+            "nats.replicas = {}\n{}\n{}",
             layout.nats.min(3),
+            layout.config,
             tokens.config()
         );
         fs::write(folder.join("tidegate.toml"), config).expect("a file for tests");

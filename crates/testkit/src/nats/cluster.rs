@@ -27,8 +27,7 @@ impl NatsCluster {
     /// server is no cluster and needs none.
     pub async fn start(count: usize) -> Self {
         if count == 1 {
-            let servers = vec![NatsServer::start().await];
-            return Self { servers };
+            return Self::of(NatsServer::start().await);
         }
         for _ in 0..ATTEMPTS {
             let cluster = Self::begin(count);
@@ -42,6 +41,12 @@ impl NatsCluster {
             }
         }
         panic!("a cluster of nats-servers did not start in {ATTEMPTS} attempts");
+    }
+
+    /// One server, as it is.
+    pub fn of(server: NatsServer) -> Self {
+        let servers = vec![server];
+        Self { servers }
     }
 
     fn begin(count: usize) -> Self {

@@ -58,7 +58,7 @@ fn header() -> Value {
 }
 
 /// Valid claims of alice's, and these over them; `null` takes one away.
-fn claims(changes: Value) -> Value {
+pub(crate) fn claims(changes: Value) -> Value {
     let mut claims = json!({ "sub": "alice", "iat": now(), "exp": now() + 3600 });
     let changes = changes.as_object().expect("an object").clone();
     for (name, value) in changes {
@@ -81,7 +81,7 @@ async fn dial(cluster: &Cluster, gateway: &str) -> RawClient {
 }
 
 /// What becomes of whoever shows this token: `welcome`, or the cause of the close.
-async fn outcome(cluster: &Cluster, token: &str) -> String {
+pub(crate) async fn outcome(cluster: &Cluster, token: &str) -> String {
     let mut client = dial(cluster, "gw1").await;
     client.send(hello(token)).await;
     outcome_of(client).await

@@ -19,6 +19,7 @@ mod repeating;
 mod returning;
 mod revoking;
 mod rolling;
+mod rotating;
 mod slow;
 mod storm;
 mod throttled;

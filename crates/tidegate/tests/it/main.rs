@@ -7,3 +7,4 @@ mod dev_process;
 mod isolation;
 mod keys;
 mod secrets;
+mod tenants;

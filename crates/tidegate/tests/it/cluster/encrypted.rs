@@ -129,10 +129,12 @@ async fn certificates_change_under_load_and_no_connection_notices() {
     for rotation in 1..=3 {
         authority.issue();
         eventually("the gateway has the new certificate", async || {
-            publish(&control, "log.a", published.to_string())
-                .await
-                .expect("published");
-            published += 1;
+            for _ in 0..20 {
+                publish(&control, "log.a", published.to_string())
+                    .await
+                    .expect("published");
+                published += 1;
+            }
             gateway.metric(reloads, &["result=\"changed\""]).await >= f64::from(rotation)
         })
         .await;

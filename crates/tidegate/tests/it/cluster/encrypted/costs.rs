@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use client::{Client, Subscription};
 use futures_util::{StreamExt, stream};
 use testkit::{Cluster, Layout, eventually, within};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_rustls::{
     TlsConnector,
     rustls::{
@@ -78,7 +81,7 @@ impl Side {
         let before = gateway.memory();
         let connecting = stream::iter(0..clients).map(|number| self.connect(number));
         let mut held: Vec<_> = connecting.buffer_unordered(TOGETHER).collect().await;
-        let bytes = (gateway.memory() - before) as f64 / clients as f64;
+        let bytes = (gateway.memory() - before) as f64 * 1024.0 / clients as f64;
         println!(
             "{}: {bytes:.0} bytes of the gateway's memory for each of {clients} idle connections",
             self.name
@@ -123,15 +126,15 @@ fn connector(authority: &Authority, resumes: bool) -> TlsConnector {
 
 /// Shakes hands and leaves.
 async fn shake(connector: &TlsConnector, address: std::net::SocketAddr) -> HandshakeKind {
-    use tokio::io::AsyncReadExt;
     let stream = TcpStream::connect(address).await.expect("it listens");
     let name = ServerName::try_from("127.0.0.1").expect("a name");
     let mut stream = connector.connect(name, stream).await.expect("trusted");
     let kind = stream.get_ref().1.handshake_kind().expect("it is over");
-    // The ticket for the next time comes behind the handshake.
-    let mut nothing = [0];
-    let ticket = stream.read(&mut nothing);
-    drop(tokio::time::timeout(Duration::from_millis(20), ticket).await);
+    // The ticket for the next time comes behind the handshake, and the end behind it.
+    stream.shutdown().await.expect("it reads");
+    let mut nothing = Vec::new();
+    // Who says nothing is not said goodbye to: the end may be a bare one.
+    drop(within("the end", stream.read_to_end(&mut nothing)).await);
     kind
 }
 
