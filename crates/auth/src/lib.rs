@@ -4,10 +4,11 @@
 //! turns it into an [`Identity`], or says why not; a [`Signer`] makes tokens.
 //! Where keys come from is not known here; each is pinned to one algorithm: a
 //! token never chooses how it is checked. [`TicketKeys`] seal what clients take a
-//! session up again with, [`SigningKeys`] are those that sign, as they come and go.
+//! session up again with, and [`Handle`]s; [`SigningKeys`] are those that sign, as they come and go.
 
 mod api_key;
 mod claims;
+mod handle;
 mod identity;
 mod jwk;
 mod key;
@@ -23,6 +24,7 @@ mod ticket;
 mod verifier;
 
 pub use api_key::{ApiKey, ApiKeyHash};
+pub use handle::Handle;
 pub use identity::{Identity, Permission, Permissions};
 pub use jwk::PublicKeysError;
 pub use key::{KeyError, KeyPair};

@@ -24,15 +24,15 @@ use crate::{
     key::{MIN_SECRET_BYTES, decode},
 };
 
-/// The only layout there is.
+/// The only layout of tickets there is; 2 is that of handles.
 const VERSION: u8 = 1;
 
-const KEY_ID_BYTES: usize = 4;
+pub(crate) const KEY_ID_BYTES: usize = 4;
 
 /// Everything before the user.
 const HEAD_BYTES: usize = 1 + KEY_ID_BYTES + 16 + 8 + 8;
 
-const TAG_BYTES: usize = 32;
+pub(crate) const TAG_BYTES: usize = 32;
 
 /// How long a ticket is good for. Clients get a new one with every Welcome and
 /// Migrate only, so this bounds how long a connection may have lived that is
@@ -154,18 +154,12 @@ impl TicketKeys {
 
     /// Seals a ticket as of `now`; [`Ticket::MAX_BYTES`] at most.
     pub fn seal(&self, ticket: &Ticket, now: SystemTime) -> Vec<u8> {
-        let first = self.keys.first().expect("there is always a key");
-        let user = ticket.user.as_str();
-        let mut sealed = Vec::with_capacity(HEAD_BYTES + user.len() + TAG_BYTES);
-        sealed.push(VERSION);
-        sealed.extend(first.id);
+        let mut sealed = self.begin(VERSION);
         sealed.extend(ticket.session.0.to_be_bytes());
         sealed.extend(ticket.epoch.to_be_bytes());
         sealed.extend(unix_ms(now).to_be_bytes());
-        sealed.extend(user.as_bytes());
-        let tag = hmac::sign(&first.key, &sealed);
-        sealed.extend(tag.as_ref());
-        sealed
+        sealed.extend(ticket.user.as_str().as_bytes());
+        self.finish(sealed)
     }
 
     /// Opens what a client says is a ticket, as of `now`.
@@ -176,24 +170,56 @@ impl TicketKeys {
         if sealed.len() > Ticket::MAX_BYTES {
             return Err(TicketError::Malformed);
         }
-        let (body, tag) = sealed
-            .split_last_chunk::<TAG_BYTES>()
-            .ok_or(TicketError::Malformed)?;
-        let (ticket, key_id, issued_at_ms) = parse(body).ok_or(TicketError::Malformed)?;
-        let mut known = self.keys.iter().filter(|key| key.id == key_id).peekable();
-        if known.peek().is_none() {
-            return Err(TicketError::UnknownKey);
-        }
-        // Compares in constant time.
-        if !known.any(|key| hmac::verify(&key.key, body, tag).is_ok()) {
-            return Err(TicketError::Forged);
-        }
+        let (ticket, issued_at_ms) = self.read(VERSION, sealed, parse)?;
         // One of a clock ahead of ours is as good as new.
         let age_ms = unix_ms(now).saturating_sub(issued_at_ms);
         if u128::from(age_ms) > LIFETIME.as_millis() {
             return Err(TicketError::Expired);
         }
         Ok(ticket)
+    }
+
+    /// The head of something sealed: what it is, and by which key.
+    pub(crate) fn begin(&self, version: u8) -> Vec<u8> {
+        let first = self.keys.first().expect("there is always a key");
+        let mut sealed = vec![version];
+        sealed.extend(first.id);
+        sealed
+    }
+
+    /// Seals what was begun.
+    pub(crate) fn finish(&self, mut sealed: Vec<u8>) -> Vec<u8> {
+        let first = self.keys.first().expect("there is always a key");
+        let tag = hmac::sign(&first.key, &sealed);
+        sealed.extend(tag.as_ref());
+        sealed
+    }
+
+    /// What `parse` finds behind the head of something sealed, if one of our keys has.
+    pub(crate) fn read<T>(
+        &self,
+        version: u8,
+        sealed: &[u8],
+        parse: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<T, TicketError> {
+        let (body, tag) = sealed
+            .split_last_chunk::<TAG_BYTES>()
+            .ok_or(TicketError::Malformed)?;
+        let (key_id, content) = match body {
+            [first, rest @ ..] if *first == version => rest.split_first_chunk(),
+            _ => None,
+        }
+        .ok_or(TicketError::Malformed)?;
+        let content = parse(content).ok_or(TicketError::Malformed)?;
+        let mut known = self.keys.iter().filter(|key| key.id == *key_id).peekable();
+        if known.peek().is_none() {
+            return Err(TicketError::UnknownKey);
+        }
+        // Compares in constant time.
+        match known.any(|key| hmac::verify(&key.key, body, tag).is_ok()) {
+            true => Ok(content),
+            false => Err(TicketError::Forged),
+        }
     }
 }
 
@@ -211,11 +237,9 @@ impl TicketError {
     }
 }
 
-/// The ticket, its key's id and when it was issued, in Unix milliseconds.
-fn parse(body: &[u8]) -> Option<(Ticket, [u8; KEY_ID_BYTES], u64)> {
-    let (&version, rest) = body.split_first()?;
-    let (key_id, rest) = rest.split_first_chunk()?;
-    let (session, rest) = rest.split_first_chunk()?;
+/// The ticket, and when it was issued, in Unix milliseconds.
+fn parse(content: &[u8]) -> Option<(Ticket, u64)> {
+    let (session, rest) = content.split_first_chunk()?;
     let (epoch, rest) = rest.split_first_chunk()?;
     let (issued_at, user) = rest.split_first_chunk()?;
     let user = UserId::new(str::from_utf8(user).ok()?)?;
@@ -224,7 +248,7 @@ fn parse(body: &[u8]) -> Option<(Ticket, [u8; KEY_ID_BYTES], u64)> {
         user,
         epoch: u64::from_be_bytes(*epoch),
     };
-    (version == VERSION).then_some((ticket, *key_id, u64::from_be_bytes(*issued_at)))
+    Some((ticket, u64::from_be_bytes(*issued_at)))
 }
 
 fn unix_ms(time: SystemTime) -> u64 {

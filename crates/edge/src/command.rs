@@ -12,8 +12,8 @@ use revocations::Revocation;
 use wire::{
     Channel, CloseCause, ConnectionId,
     gateway::{
-        self, CommandReply, Disconnect, Draining, GatewayStatus, Revoke, Target, command::Command,
-        command_reply::Reply, target,
+        self, CarryPoll, CarrySend, CommandReply, Disconnect, Draining, GatewayStatus, Revoke,
+        Target, command::Command, command_reply::Reply, target,
     },
 };
 
@@ -22,7 +22,12 @@ pub(crate) use self::{
     answer::{Answer, MAX_EXPLAINED},
     query::{Queries, Query},
 };
-use crate::{drain::DrainStage, gateway::Gateway, shard::Mail};
+use crate::{
+    drain::DrainStage,
+    fallback::{Answer as Answering, Ask},
+    gateway::Gateway,
+    shard::Mail,
+};
 
 /// Serves the gateway's subject.
 pub(crate) struct CommandHandler(pub(crate) Arc<Gateway>);
@@ -38,6 +43,8 @@ impl Handler for CommandHandler {
                 match command {
                     Command::Drain(_) => reply(responder, self.drain()),
                     Command::Status(_) => reply(responder, self.status()),
+                    Command::CarrySend(send) => self.carry_send(send, responder),
+                    Command::CarryPoll(poll) => self.carry_poll(&poll, responder),
                     Command::Revoke(revoke) => {
                         let place = self.0.queries.place(request.payload.len());
                         self.revoke(revoke, place, responder, request.deadline);
@@ -69,6 +76,31 @@ impl CommandHandler {
                 .mailbox
                 .push(Mail::Query(query.clone()));
         }
+    }
+
+    fn carry_send(&self, send: CarrySend, responder: Responder) {
+        let Some(number) = carried_number(&send.number) else {
+            return fail(responder, "not a connection's number");
+        };
+        let ask = Ask::Send {
+            sequence: send.sequence,
+            message: send.message,
+            text: send.text,
+            answer: Answering::Bus(responder),
+        };
+        self.0.carriers.ask(number, ask);
+    }
+
+    fn carry_poll(&self, poll: &CarryPoll, responder: Responder) {
+        let Some(number) = carried_number(&poll.number) else {
+            return fail(responder, "not a connection's number");
+        };
+        let ask = Ask::Poll {
+            cursor: poll.cursor,
+            patience: Duration::from_millis(poll.patience_ms.into()),
+            answer: Answering::Bus(responder),
+        };
+        self.0.carriers.ask(number, ask);
     }
 
     /// Whether a command can be carried out; gives the channel that it names.
@@ -151,6 +183,10 @@ impl CommandHandler {
             channels: gateway.fanout.channels() as u64,
         })
     }
+}
+
+fn carried_number(bytes: &[u8]) -> Option<u128> {
+    bytes.try_into().map(u128::from_be_bytes).ok()
 }
 
 /// Backends may choose among codes that are not ours, with the verdict that

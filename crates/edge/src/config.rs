@@ -64,6 +64,10 @@ pub struct EdgeConfig {
     /// Origins that browsers may come from; `*` allows all. Requests without
     /// an Origin header are not from browsers and always pass.
     pub allowed_origins: Vec<String>,
+    /// Serve those who can't have a WebSocket, over server-sent events and long polling.
+    pub fallbacks: bool,
+    /// How long a poll waits for something to tell.
+    pub poll: Duration,
     /// What a client gets that offers no subprotocol; `None` refuses it.
     pub default_subprotocol: Option<Subprotocol>,
     /// Limits of WebSocket messages.

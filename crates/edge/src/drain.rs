@@ -26,6 +26,9 @@ use self::pace::Pace;
 pub(crate) use self::pace::STEP;
 use crate::{gateway::Gateway, shard::Mail};
 
+/// How long connections that plain HTTP carries may take to end behind their shard.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+
 /// How long the last connections' ends may take to reach the registry, and then
 /// the gateway's own.
 const REGISTRY_LIMIT: Duration = Duration::from_secs(2);
@@ -241,6 +244,8 @@ impl Sequence {
         self.tell_shards(|| Mail::End { spread: planned });
         // Shards keep to `close_timeout` themselves.
         self.ended.recv().await;
+        // What they said last is on its way.
+        let _ = timeout(FAREWELL_LIMIT, gateway.carriers.are_served()).await;
         // Until here it was busy saying 503.
         self.front.cancel();
         if let Some(registrar) = &gateway.registrar {

@@ -22,6 +22,7 @@ use crate::{
     config::EdgeConfig,
     desks::Desks,
     drain::Drain,
+    fallback::Carriers,
     fanout::Fanout,
     front::{Door, Places, Unfinished},
     hook::Hook,
@@ -81,6 +82,8 @@ pub(crate) struct Gateway {
     pub(crate) places: Places,
     /// Those of them that have said no valid Hello.
     pub(crate) unfinished: Unfinished,
+    /// Connections that plain HTTP requests carry.
+    pub(crate) carriers: Carriers,
     pub(crate) drain: Drain,
     /// How connections ended.
     pub(crate) past: PastCloses,

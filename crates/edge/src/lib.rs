@@ -16,6 +16,7 @@ mod config;
 mod desks;
 mod drain;
 mod edge;
+mod fallback;
 mod fanout;
 mod fencing;
 mod front;
@@ -34,6 +35,7 @@ mod shard;
 mod table;
 mod tcp;
 mod trace;
+mod transport;
 mod user_limit;
 mod wills;
 

@@ -5,7 +5,7 @@
 //!
 //! | metric | labels | meaning |
 //! |---|---|---|
-//! | `tidegate_edge_handshakes_total` | `result` | sockets by how they ended before Hello, or `upgraded`; `shed`: dropped as the slowest of too many; `not_proxied`: no trusted proxy brought it |
+//! | `tidegate_edge_handshakes_total` | `result` | sockets by how they ended before Hello, or `upgraded`; `served`: requests of clients without WebSocket, which may have opened a connection; `shed`: dropped as the slowest of too many; `not_proxied`: no trusted proxy brought it |
 //! | `tidegate_edge_admissions_total` | `client`, `verdict` | well-formed upgrade requests of `new` clients and those `returning` to a session: `admitted`; put off by the gateway's `rate`, by `address_rate`, by `address_connections`, or for want of `memory` |
 //! | `tidegate_edge_admission_backlog_seconds` | | until the last of those put off was told to return |
 //! | `tidegate_edge_tokens_refused_total` | `reason` | tokens that were not valid |
@@ -18,6 +18,8 @@
 //! | `tidegate_edge_connection_states` | `shard`, `transport`, `encoding`, `state` | connections when they were last looked at, once a second: `greeting`, `live`, `unread` (its client is over its rate, or its window is full), `stalled` (the kernel takes no more), `moving` in a drain, `closing` |
 //! | `tidegate_edge_near_limit_connections` | `shard`, `limit` | those near a limit then: `outbox` three quarters full, `requests` no place in the window, `rate` sends faster than it may |
 //! | `tidegate_edge_connections_opened_total` | `shard` | connections taken over |
+//! | `tidegate_edge_carried_connections` | `transport` | those of them whose clients have no WebSocket: `sse`, `long_polling` |
+//! | `tidegate_edge_sends_total` | `result` | what such clients sent by requests to this gateway, for connections of any: `taken`, now or before; `out_of_order`, `busy` (what came before was not read yet), `gone`, `mismatch` |
 //! | `tidegate_edge_connections_closed_total` | `cause` | connections ended, by `CloseCause` |
 //! | `tidegate_edge_drain_stage` | | 0 serving, 1 settling, 2 moving, 3 closing, 4 ended |
 //! | `tidegate_edge_drain_duration_seconds` | | how long the drain took, once it is over |
@@ -104,6 +106,7 @@ use crate::{
 /// Counters of the front.
 pub(crate) struct Metrics {
     upgraded: Counter,
+    served: Counter,
     timed_out: Counter,
     failed: Counter,
     not_proxied: Counter,
@@ -119,7 +122,7 @@ pub(crate) struct Metrics {
 pub(crate) const MEASURED: bool = cfg!(not(feature = "unmeasured"));
 
 /// Labels of commands, in the order of [`command_index`].
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 14] = [
     "deliver",
     "disconnect",
     "list_connections",
@@ -132,6 +135,8 @@ const COMMANDS: [&str; 12] = [
     "explain",
     "revoke",
     "signal",
+    "carry_send",
+    "carry_poll",
 ];
 
 /// Counts of one shard.
@@ -225,6 +230,7 @@ impl Metrics {
             |label: &'static str| counter!("tidegate_edge_handshakes_total", "result" => label);
         Self {
             upgraded: result("upgraded"),
+            served: result("served"),
             timed_out: result("timed_out"),
             failed: result("failed"),
             not_proxied: result("not_proxied"),
@@ -262,6 +268,7 @@ impl Metrics {
     pub(crate) fn handshake(&self, outcome: Outcome) {
         match outcome {
             Outcome::Upgraded => self.upgraded.increment(1),
+            Outcome::Served => self.served.increment(1),
             Outcome::TimedOut => self.timed_out.increment(1),
             Outcome::Failed => self.failed.increment(1),
             Outcome::NotProxied => self.not_proxied.increment(1),
@@ -285,6 +292,8 @@ fn command_index(command: &Command) -> usize {
         Command::Explain(_) => 9,
         Command::Revoke(_) => 10,
         Command::Signal(_) => 11,
+        Command::CarrySend(_) => 12,
+        Command::CarryPoll(_) => 13,
     }
 }
 

@@ -24,13 +24,23 @@ pub(crate) async fn ask(
     to: &GatewayId,
     command: Command,
 ) -> Result<Option<Reply>, BusError> {
+    ask_within(from, to, command, PATIENCE).await
+}
+
+/// The same, with another deadline.
+pub(crate) async fn ask_within(
+    from: &Gateway,
+    to: &GatewayId,
+    command: Command,
+    patience: Duration,
+) -> Result<Option<Reply>, BusError> {
     let command = gateway::Command {
         command: Some(command),
     };
     let request = Request {
         subject: Subject::of_gateway(to),
         payload: command.encode_to_vec().into(),
-        deadline: PATIENCE,
+        deadline: patience,
         context: RequestContext::default(),
     };
     match from.bus.ask(request).await {

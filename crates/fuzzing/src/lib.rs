@@ -4,6 +4,7 @@
 
 mod bus_messages;
 mod channel_names;
+mod event_ids;
 mod forwarded_for;
 mod frame_codec;
 mod http_heads;
@@ -23,6 +24,7 @@ pub type Check = fn(&[u8]);
 pub const TARGETS: &[(&str, Check)] = &[
     ("bus_messages", bus_messages::check),
     ("channel_names", channel_names::check),
+    ("event_ids", event_ids::check),
     ("forwarded_for", forwarded_for::check),
     ("frame_codec", frame_codec::check),
     ("http_heads", http_heads::check),

@@ -248,7 +248,7 @@ impl HttpAnswer {
     }
 
     /// Takes a whole answer off the front of `bytes`.
-    fn take(bytes: &mut BytesMut) -> Option<Self> {
+    pub(crate) fn take(bytes: &mut BytesMut) -> Option<Self> {
         // Frames, which are no text, may stand right behind the head.
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
         let head = str::from_utf8(&bytes[..end]).ok()?;

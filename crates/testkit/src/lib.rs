@@ -12,6 +12,7 @@ mod dial;
 mod events;
 mod expect;
 mod nats;
+mod plain;
 mod process;
 mod proxy;
 mod throttle;
@@ -28,6 +29,7 @@ pub use events::{
     signal_user, subscribe, subscribe_since, subscribe_told, unsubscribe,
 };
 pub use nats::{NatsCluster, NatsServer, RawMessage, RawNats};
+pub use plain::{EventStream, Plain, SentEvent, server_events};
 pub use process::{AdminAnswer, Process};
 pub use proxy::Proxy;
 pub use throttle::{Rate, Throttled};

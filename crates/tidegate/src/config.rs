@@ -15,6 +15,7 @@ mod issuers;
 mod load;
 mod mailbox;
 mod presence;
+mod route;
 mod signing;
 mod size;
 mod telemetry;
@@ -43,6 +44,7 @@ pub use self::{
     load::{ConfigError, load},
     mailbox::MailboxConfig,
     presence::PresenceConfig,
+    route::{BreakerConfig, RouteConfig},
     signing::{SigningKeyEntry, TokensConfig},
     size::Size,
     telemetry::{TelemetryConfig, TracesSection},
@@ -142,6 +144,13 @@ pub struct GatewayConfig {
     /// allows all. The gateway's own host is always allowed, as are clients
     /// that are no browsers.
     pub allowed_origins: Vec<String>,
+    /// Serve clients that can have no WebSocket, by server-sent events and long polling
+    /// (`/v1/sse`, `/v1/poll`, `/v1/send`).
+    pub fallbacks: bool,
+    /// How long a poll waits for something to tell.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub poll: Duration,
     /// Give clients that offer no subprotocol `tidegate.v1.protobuf`. Otherwise
     /// they are refused.
     pub default_subprotocol: bool,
@@ -357,48 +366,6 @@ pub enum Access {
     Anonymous,
 }
 
-/// A name that clients may call.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RouteConfig {
-    /// What clients call it, e.g. `orders.place`.
-    pub name: String,
-    /// The bus subject its workers serve; absent: `tg.rq.` and the name.
-    pub subject: Option<String>,
-    /// Clients without a token may call it as well.
-    #[serde(default)]
-    pub anonymous: bool,
-    /// Deadline of requests that name none.
-    #[serde(with = "humantime_serde", default = "five_seconds")]
-    #[schemars(with = "String")]
-    pub deadline: Duration,
-    /// Requests under way from one gateway; more are refused as overloaded.
-    /// 0: no limit.
-    #[serde(default)]
-    pub max_in_flight: u32,
-    /// When a gateway stops asking workers that do not answer; absent: never.
-    #[serde(default)]
-    pub breaker: Option<BreakerConfig>,
-    /// What a gateway does where nobody knows whether a worker has executed a
-    /// request with an idempotency key.
-    #[serde(default)]
-    pub redelivery: Redelivery,
-}
-
-/// A circuit breaker: after so many failures in a row requests fail at once,
-/// until one that is let through after the pause succeeds.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BreakerConfig {
-    /// Failures in a row: no worker, no answer in time, a worker that ended.
-    /// What workers refuse themselves is no failure.
-    pub failures: u32,
-    /// How long requests fail at once.
-    #[serde(with = "humantime_serde")]
-    #[schemars(with = "String")]
-    pub pause: Duration,
-}
-
 // === impl GatewayConfig ===
 
 impl Default for GatewayConfig {
@@ -426,6 +393,9 @@ impl Default for GatewayConfig {
             // A slow mobile connection, 256 kbit/s, sends that in an eighth of a second.
             unsent: Size::kib(4),
             allowed_origins: Vec::new(),
+            fallbacks: true,
+            // Proxies end what is silent for 30 s.
+            poll: Duration::from_secs(25),
             default_subprotocol: true,
             max_message: Size::kib(64),
             max_fragments: 64,
@@ -493,8 +463,4 @@ fn server() -> Access {
 
 fn token() -> Access {
     Access::Token
-}
-
-fn five_seconds() -> Duration {
-    Duration::from_secs(5)
 }

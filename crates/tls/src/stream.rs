@@ -74,6 +74,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         (self.socket, self.link, self.plain)
     }
 
+    /// What carries it.
+    pub fn get_ref(&self) -> &S {
+        &self.socket
+    }
+
     /// The connection's TLS.
     pub fn link(&self) -> &Link {
         &self.link

@@ -6,6 +6,7 @@
 mod channel;
 mod close;
 mod error;
+mod event_id;
 mod forwarded;
 mod generated;
 mod hidden;
@@ -19,6 +20,7 @@ pub mod websocket;
 pub use channel::{Channel, ChannelError, MAX_CHANNEL_BYTES, NamespaceName};
 pub use close::{CloseCause, CloseVerdict, Side};
 pub use error::failure;
+pub use event_id::{EventId, EventIdError};
 pub use forwarded::forwarded_client;
 pub use generated::{client, control, gateway, worker};
 pub use http_head::{HeadProgress, HeadScan, MAX_HEAD_BYTES};

@@ -155,6 +155,10 @@ pub(super) fn meant(command: &Command) -> Option<&Target> {
         Command::Fence(fence) => fence.target.as_ref(),
         Command::Explain(explain) => explain.target.as_ref(),
         Command::Signal(signal) => signal.target.as_ref(),
-        Command::Drain(_) | Command::Status(_) | Command::Revoke(_) => None,
+        Command::Drain(_)
+        | Command::Status(_)
+        | Command::Revoke(_)
+        | Command::CarrySend(_)
+        | Command::CarryPoll(_) => None,
     }
 }

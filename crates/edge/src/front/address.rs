@@ -51,7 +51,7 @@ impl Proxies {
 
     /// Whose request it is, by what proxies added to it. Ports are not told: that of
     /// an address which is not the peer's is 0.
-    pub(super) fn of_request(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
+    pub(crate) fn of_request(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
         if !self.trusts(peer.ip()) {
             return peer;
         }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::Service};
 use hyper_util::rt::TokioIo;
+use lifecycle::Scope;
 use parking_lot::Mutex;
 use tokio::{
     net::TcpStream,
@@ -26,8 +27,10 @@ use super::{
     upgrade::{self, Accepted, Refusal},
 };
 use crate::{
+    fallback,
     gateway::Gateway,
     shard::{Adopted, Credential, Greeted, Mail},
+    transport::Transport,
 };
 
 /// How a handshake ended; a metric label.
@@ -35,6 +38,8 @@ use crate::{
 pub(crate) enum Outcome {
     /// A shard has the socket.
     Upgraded,
+    /// Its requests were answered, and it has ended.
+    Served,
     /// Answered with an HTTP error.
     Refused(Refusal),
     /// Not done within the deadline.
@@ -62,6 +67,13 @@ struct Asked {
     verdict: Option<Result<Accepted, Refusal>>,
 }
 
+/// A socket whose first request is known by its head.
+struct Arrived {
+    stream: Socket,
+    head: Vec<u8>,
+    peer: SocketAddr,
+}
+
 /// A socket that got its 101.
 struct Upgraded {
     stream: Socket,
@@ -73,17 +85,44 @@ struct Upgraded {
     slot: ConnectionSlot,
 }
 
-/// Runs the handshake, Hello included, within its deadline.
+/// Runs the handshake, Hello included, within its deadline; or serves the requests of a
+/// client that can have no WebSocket, for as long as they come.
 pub(crate) async fn run(
     gateway: &Arc<Gateway>,
+    scope: &Scope,
     stream: TcpStream,
     peer: SocketAddr,
     place: Result<ConnectionSlot, Refusal>,
     visit: Visit<'_>,
 ) -> Outcome {
     let deadline = Instant::now() + gateway.config.handshake_timeout;
+    let arrived = match timeout_at(deadline, arrive(gateway, stream, peer, &visit)).await {
+        Ok(Ok(arrived)) => arrived,
+        Ok(Err(outcome)) => return outcome,
+        Err(_) => return Outcome::TimedOut,
+    };
+    if gateway.config.fallbacks && fallback::is_meant(&arrived.head) {
+        let Arrived { stream, head, peer } = arrived;
+        // Boxed, so that it costs others nothing.
+        let serving = fallback::serve(gateway, scope, (stream, head), peer, place, visit);
+        return match Box::pin(serving).await {
+            true => Outcome::Served,
+            false => Outcome::Failed,
+        };
+    }
+    take_over(gateway, arrived, place, visit, deadline).await
+}
+
+/// Upgrades, waits for Hello and hands the socket to a shard.
+async fn take_over(
+    gateway: &Gateway,
+    arrived: Arrived,
+    place: Result<ConnectionSlot, Refusal>,
+    visit: Visit<'_>,
+    deadline: Instant,
+) -> Outcome {
     // Boxed, so that its buffers are not kept while waiting for Hello.
-    let upgrade = Box::pin(upgrade(gateway, stream, peer, place, &visit));
+    let upgrade = Box::pin(upgrade(gateway, arrived, place, &visit));
     let Upgraded {
         mut stream,
         mut unread,
@@ -125,6 +164,7 @@ pub(crate) async fn run(
         peer,
         slot,
         greeting,
+        transport: Transport::WebSocket,
         deadline,
     };
     drop(visit);
@@ -212,14 +252,13 @@ fn unwelcome(gateway: &Gateway, greeting: &Greeted) -> Option<(Subprotocol, Late
     Some((*subprotocol, later))
 }
 
-/// Serves the one HTTP request.
-async fn upgrade(
+/// Waits for the head of the first request.
+async fn arrive(
     gateway: &Gateway,
     mut stream: TcpStream,
     peer: SocketAddr,
-    place: Result<ConnectionSlot, Refusal>,
     visit: &Visit<'_>,
-) -> Result<Upgraded, Outcome> {
+) -> Result<Arrived, Outcome> {
     let peer = gateway
         .config
         .proxies
@@ -227,6 +266,16 @@ async fn upgrade(
         .await?;
     visit.comes_from(gateway.door.prefix(peer.ip()));
     let (stream, head) = read_head(gateway, stream, peer).await?;
+    Ok(Arrived { stream, head, peer })
+}
+
+/// Serves the one HTTP request.
+async fn upgrade(
+    gateway: &Gateway,
+    Arrived { stream, head, peer }: Arrived,
+    place: Result<ConnectionSlot, Refusal>,
+    visit: &Visit<'_>,
+) -> Result<Upgraded, Outcome> {
     // First among those from its own address, so that no address holds all.
     let queue = gateway.door.queue_up(peer.ip());
     let turn = queue.come().await;

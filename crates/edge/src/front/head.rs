@@ -14,7 +14,7 @@ use wire::{HeadProgress, HeadScan};
 const USUAL_BYTES: usize = 1024;
 
 /// A stream from which something has been read already, which comes first.
-pub(super) struct Rewound<S> {
+pub(crate) struct Rewound<S> {
     read: Vec<u8>,
     /// How much of it has been given again.
     given: usize,
@@ -42,7 +42,7 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8
 // === impl Rewound ===
 
 impl<S> Rewound<S> {
-    pub(super) fn new(read: Vec<u8>, stream: S) -> Self {
+    pub(crate) fn new(read: Vec<u8>, stream: S) -> Self {
         Self {
             read,
             given: 0,

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use hyper::{HeaderMap, header::ORIGIN};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use wire::{
     Subprotocol,
@@ -74,6 +75,15 @@ pub(crate) async fn await_hello(
 // === impl Caller ===
 
 impl Caller {
+    /// Whoever sends a request with these headers.
+    pub(crate) fn of(peer: IpAddr, headers: &HeaderMap) -> Self {
+        let origin = headers.get(ORIGIN);
+        Self {
+            peer,
+            origin: origin.and_then(|text| text.to_str().ok()).map(Into::into),
+        }
+    }
+
     /// The caller shows a token.
     pub(crate) fn attempt<'a>(&'a self, token: &'a str, client_name: &'a str) -> Attempt<'a> {
         Attempt {

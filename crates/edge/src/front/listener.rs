@@ -62,8 +62,8 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    scope
-                        .spawn_cancellable("handshake", shake_hands(gateway.clone(), stream, peer));
+                    let shaking = shake_hands(gateway.clone(), scope.clone(), stream, peer);
+                    scope.spawn_cancellable("handshake", shaking);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accept failed");
@@ -75,7 +75,7 @@ impl Listener {
 }
 
 /// Brings one socket through the handshake, or lets it go.
-async fn shake_hands(gateway: Arc<Gateway>, stream: TcpStream, peer: SocketAddr) {
+async fn shake_hands(gateway: Arc<Gateway>, scope: Scope, stream: TcpStream, peer: SocketAddr) {
     let place = if gateway.drain.refuses() {
         Err(Refusal::Draining)
     } else {
@@ -91,7 +91,7 @@ async fn shake_hands(gateway: Arc<Gateway>, stream: TcpStream, peer: SocketAddr)
         place => {
             let (visit, is_shed) = gateway.unfinished.enter(gateway.door.prefix(peer.ip()));
             tokio::select! {
-                outcome = handshake::run(&gateway, stream, peer, place, visit) => outcome,
+                outcome = handshake::run(&gateway, &scope, stream, peer, place, visit) => outcome,
                 Ok(()) = is_shed => Outcome::Shed,
             }
         }

@@ -20,11 +20,14 @@ mod unfinished;
 mod upgrade;
 
 pub use address::Proxies;
-pub(crate) use admission::Prefix;
 pub use admission::{AdmissionLimits, FlappingLimits};
+pub(crate) use admission::{Later, Prefix};
 pub(crate) use door::Door;
 pub(crate) use handshake::Outcome;
+pub(crate) use head::Rewound;
+pub(crate) use hello::{Caller, await_hello};
 pub(crate) use listener::Listener;
 pub(crate) use places::{ConnectionSlot, Places};
-pub(crate) use unfinished::Unfinished;
-pub(crate) use upgrade::{Refusal, WEBSOCKET_PATH};
+pub(crate) use socket::Socket;
+pub(crate) use unfinished::{Unfinished, Visit};
+pub(crate) use upgrade::{Refusal, Turned, WEBSOCKET_PATH, admit, check_origin, refuse, token};

@@ -4,8 +4,10 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use socket2::SockRef;
 use tls::{Link, Server, Stream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -40,6 +42,18 @@ impl Socket {
         };
         let secured = Stream::accept(stream, server.tls()).await?;
         Ok(Self::Secured(Box::new(secured)))
+    }
+
+    /// From now on a peer that takes nothing for so long is gone (RFC 5482).
+    ///
+    /// # Errors
+    /// If the system has no such thing.
+    pub(crate) fn give_up_after(&self, limit: Duration) -> io::Result<()> {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Secured(secured) => secured.get_ref(),
+        };
+        SockRef::from(stream).set_tcp_user_timeout(Some(limit))
     }
 
     /// Takes it from the front. Through std, so that nothing of its reactor stays.

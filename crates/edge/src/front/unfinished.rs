@@ -18,7 +18,7 @@ use super::admission::Prefix;
 pub(crate) struct Unfinished(Mutex<Crowd<oneshot::Sender<()>>>);
 
 /// A socket's place among them, given up when it is dropped.
-pub(super) struct Visit<'a> {
+pub(crate) struct Visit<'a> {
     all: &'a Unfinished,
     number: u64,
 }
@@ -58,7 +58,7 @@ impl Unfinished {
 
 impl Visit<'_> {
     /// The socket turns out to be from there.
-    pub(super) fn comes_from(&self, prefix: Prefix) {
+    pub(crate) fn comes_from(&self, prefix: Prefix) {
         self.all.0.lock().attribute(self.number, prefix);
     }
 }

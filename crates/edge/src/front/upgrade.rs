@@ -104,13 +104,7 @@ pub(crate) fn decide<B>(
     }
     let (subprotocol, answer) =
         choose_subprotocol(request.headers(), gateway.config.default_subprotocol)?;
-    let returns = returns(gateway, request);
-    let is_short = gateway.budget.is_short(returns);
-    let admitted = match gateway.places.settle(slot, gateway.door.prefix(peer)) {
-        true => gateway.door.admit(peer, returns, is_short),
-        false => Err(gateway.door.crowded(returns)),
-    };
-    if let Err(later) = admitted {
+    if let Err(later) = admit(gateway, peer, slot, request) {
         // Scripts in browsers see no HTTP status, and no headers.
         if !request.headers().contains_key(ORIGIN) {
             return Err(later.into());
@@ -118,11 +112,7 @@ pub(crate) fn decide<B>(
         let put_off = Accepted::PutOff { subprotocol, later };
         return Ok((put_off, switch(request, answer)?));
     }
-    let origin = request.headers().get(ORIGIN);
-    let caller = Caller {
-        peer,
-        origin: origin.and_then(|text| text.to_str().ok()).map(Into::into),
-    };
+    let caller = Caller::of(peer, request.headers());
     let token = token(request);
     let response = switch(request, answer)?;
     let client = Accepted::Client {
@@ -131,6 +121,21 @@ pub(crate) fn decide<B>(
         caller,
     };
     Ok((client, response))
+}
+
+/// Lets a client in, in the place of `slot`, or says when it may come back.
+pub(crate) fn admit<B>(
+    gateway: &Gateway,
+    peer: IpAddr,
+    slot: &mut ConnectionSlot,
+    request: &Request<B>,
+) -> Result<(), Later> {
+    let returns = returns(gateway, request);
+    let is_short = gateway.budget.is_short(returns);
+    match gateway.places.settle(slot, gateway.door.prefix(peer)) {
+        true => gateway.door.admit(peer, returns, is_short),
+        false => Err(gateway.door.crowded(returns)),
+    }
 }
 
 /// Builds the answer to a refused request.
@@ -189,7 +194,7 @@ fn check_handshake<B>(request: &Request<B>) -> Result<(), Refusal> {
     }
 }
 
-fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> {
+pub(crate) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> {
     let Some(origin) = headers.get(ORIGIN) else {
         return Ok(());
     };
@@ -231,7 +236,7 @@ fn choose_subprotocol(
 
 /// The token, from the Authorization header or the `access_token` parameter
 /// (RFC 6750 sections 2.1 and 2.3): browsers can't set headers here.
-fn token<B>(request: &Request<B>) -> Option<String> {
+pub(crate) fn token<B>(request: &Request<B>) -> Option<String> {
     let header = request
         .headers()
         .get(AUTHORIZATION)

@@ -53,6 +53,7 @@ impl Shard {
             peer,
             slot: place,
             greeting,
+            transport,
             deadline,
         } = adopted;
         let Beginning {
@@ -67,6 +68,7 @@ impl Shard {
         let session = self.core.new_session_id();
         let profile = Box::new(Profile {
             verdict: in_hello.map(Box::new),
+            transport,
             ..Profile::new(peer, subprotocol, session, place, [now, now.after(left)])
         });
         self.connections.insert(Connection {

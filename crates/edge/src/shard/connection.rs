@@ -14,6 +14,7 @@ use crate::{
     authenticate::Verdict,
     clock::{Tick, now_ms},
     front::ConnectionSlot,
+    transport::Transport,
 };
 
 /// A socket and everything about it but its outbox, which the hub holds.
@@ -94,6 +95,7 @@ pub(crate) struct Flow {
 pub(crate) struct Profile {
     pub(crate) peer: SocketAddr,
     pub(crate) subprotocol: Subprotocol,
+    pub(crate) transport: Transport,
     pub(crate) session: SessionId,
     /// How often it has been taken up; 1 for its first connection.
     pub(crate) session_epoch: u64,
@@ -195,6 +197,7 @@ impl Profile {
         Self {
             peer,
             subprotocol,
+            transport: Transport::WebSocket,
             session,
             session_epoch: 1,
             migrates: false,

@@ -12,7 +12,10 @@ use tls::Link;
 use wire::{Channel, Subprotocol, client::Failure};
 
 use super::{history::Awaited, latest::StateRead, mailboxes::News, recovery::EndedRead};
-use crate::{authenticate::Verdict, command::Query, fanout::Entry, front::ConnectionSlot};
+use crate::{
+    authenticate::Verdict, command::Query, fanout::Entry, front::ConnectionSlot,
+    transport::Transport,
+};
 
 /// One thing for a shard to do.
 pub(crate) enum Mail {
@@ -120,6 +123,7 @@ pub(crate) struct Adopted {
     pub(crate) peer: SocketAddr,
     pub(crate) slot: ConnectionSlot,
     pub(crate) greeting: Greeted,
+    pub(crate) transport: Transport,
     /// When the handshake, Hello included, must be over.
     pub(crate) deadline: Instant,
 }

@@ -43,7 +43,8 @@ impl Shard {
             (Command::Unsubscribe(_), Some(channel)) => self.unsubscribe_all(channel, query),
             (Command::Signal(signal), Some(channel)) => self.pass_on(signal, channel),
             (Command::Subscribe(_) | Command::Unsubscribe(_) | Command::Signal(_), None)
-            | (Command::Drain(_) | Command::Status(_) | Command::Revoke(_), _) => {
+            | (Command::Drain(_) | Command::Status(_) | Command::Revoke(_), _)
+            | (Command::CarrySend(_) | Command::CarryPoll(_), _) => {
                 unreachable!("refused or answered before")
             }
         };
@@ -222,7 +223,7 @@ impl Shard {
             session_id: profile.session.to_string(),
             user: identity.map_or_else(String::new, |identity| identity.user.to_string()),
             remote_address: profile.peer.to_string(),
-            transport: "websocket".to_owned(),
+            transport: profile.transport.label().to_owned(),
             subprotocol: profile.subprotocol.name().to_owned(),
             client_name: profile.client_name.to_string(),
             client_version: profile.client_version.to_string(),

@@ -394,6 +394,8 @@ fn config() -> EdgeConfig {
         send_buffer_bytes: 256 << 10,
         unsent_bytes: 16 << 10,
         allowed_origins: Vec::new(),
+        fallbacks: true,
+        poll: DEADLINE,
         default_subprotocol: Some(Subprotocol::Protobuf),
         websocket: ReaderLimits {
             max_message_bytes: 64 << 10,

@@ -8,6 +8,7 @@ mod commands;
 mod delivery;
 mod draining;
 mod entitlements;
+mod fallbacks;
 mod fanout;
 mod faulty_bus;
 mod fencing;

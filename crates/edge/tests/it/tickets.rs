@@ -34,7 +34,7 @@ async fn greet(gateway: &Gateway, user: &str, ticket: &[u8]) -> (RawClient, Welc
     (client, welcome)
 }
 
-async fn connections(gateway: &Gateway) -> Vec<Connection> {
+pub(crate) async fn connections(gateway: &Gateway) -> Vec<Connection> {
     let list = Command::ListConnections(ListConnections::default());
     match gateway.command(list).await {
         Reply::ConnectionPage(page) => page.connections,

@@ -64,6 +64,8 @@ impl Config {
             send_buffer_bytes: gateway.send_buffer.bytes(),
             unsent_bytes: u32::try_from(gateway.unsent.bytes()).unwrap_or(u32::MAX),
             allowed_origins: gateway.allowed_origins.clone(),
+            fallbacks: gateway.fallbacks,
+            poll: gateway.poll,
             default_subprotocol,
             websocket: ReaderLimits {
                 max_message_bytes: gateway.max_message.bytes(),

@@ -124,6 +124,10 @@ fn gateway(gateway: &GatewayConfig) -> Result<(), ConfigError> {
     if gateway.heartbeat < Duration::from_secs(1) {
         return nonsense("gateway.heartbeat", "must be 1s at least");
     }
+    let poll = Duration::from_secs(1)..=Duration::from_secs(120);
+    if !poll.contains(&gateway.poll) {
+        return nonsense("gateway.poll", "must be 1s to 2m");
+    }
     if gateway.drain.rate == 0 {
         return nonsense("gateway.drain.rate", "must not be zero");
     }

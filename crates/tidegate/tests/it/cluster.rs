@@ -13,6 +13,7 @@ mod mailboxes;
 mod market;
 mod measuring;
 mod outages;
+mod plain;
 mod presence;
 mod prometheus;
 mod repeating;

@@ -172,7 +172,10 @@ impl ::prost::Name for Revocation {
 /// One command; answered by exactly one CommandReply.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Command {
-    #[prost(oneof = "command::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(
+        oneof = "command::Command",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
+    )]
     pub command: ::core::option::Option<command::Command>,
 }
 /// Nested message and enum types in `Command`.
@@ -203,6 +206,10 @@ pub mod command {
         Revoke(super::Revoke),
         #[prost(message, tag = "12")]
         Signal(super::Signal),
+        #[prost(message, tag = "13")]
+        CarrySend(super::CarrySend),
+        #[prost(message, tag = "14")]
+        CarryPoll(super::CarryPoll),
     }
 }
 impl ::prost::Name for Command {
@@ -220,7 +227,7 @@ impl ::prost::Name for Command {
 /// GatewayStatus.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CommandReply {
-    #[prost(oneof = "command_reply::Reply", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "command_reply::Reply", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub reply: ::core::option::Option<command_reply::Reply>,
 }
 /// Nested message and enum types in `CommandReply`.
@@ -246,6 +253,8 @@ pub mod command_reply {
         GatewayStatus(super::GatewayStatus),
         #[prost(message, tag = "9")]
         Explained(super::Explained),
+        #[prost(message, tag = "10")]
+        Carried(super::Carried),
     }
 }
 impl ::prost::Name for CommandReply {
@@ -821,6 +830,78 @@ impl ::prost::Name for Signal {
         "/tidegate.gateway.v1.Signal".into()
     }
 }
+/// A message of a client whose connection this gateway carries over plain HTTP; another
+/// one got the request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CarrySend {
+    /// The connection's number, big-endian: 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub number: ::prost::bytes::Bytes,
+    /// Of the client's sends, from 1. Repeating the last one changes nothing.
+    #[prost(uint64, tag = "2")]
+    pub sequence: u64,
+    /// A ClientMessage.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub message: ::prost::bytes::Bytes,
+    /// It is JSON.
+    #[prost(bool, tag = "4")]
+    pub text: bool,
+}
+impl ::prost::Name for CarrySend {
+    const NAME: &'static str = "CarrySend";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.CarrySend".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.CarrySend".into()
+    }
+}
+/// Likewise a poll: answered when there is something for the client, or when its time
+/// is over.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CarryPoll {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub number: ::prost::bytes::Bytes,
+    /// The last answer that the client has; zero: none.
+    #[prost(uint64, tag = "2")]
+    pub cursor: u64,
+    /// How long it may wait for something to tell.
+    #[prost(uint32, tag = "3")]
+    pub patience_ms: u32,
+}
+impl ::prost::Name for CarryPoll {
+    const NAME: &'static str = "CarryPoll";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.CarryPoll".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.CarryPoll".into()
+    }
+}
+/// Answers CarrySend and CarryPoll.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Carried {
+    #[prost(enumeration = "CarriedOutcome", tag = "1")]
+    pub outcome: i32,
+    /// Of a send that came too early: the one that is due.
+    #[prost(uint64, tag = "2")]
+    pub expected_sequence: u64,
+    /// Of a poll: what the client gets.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub body: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for Carried {
+    const NAME: &'static str = "Carried";
+    const PACKAGE: &'static str = "tidegate.gateway.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "tidegate.gateway.v1.Carried".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/tidegate.gateway.v1.Carried".into()
+    }
+}
 /// How far a message got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -862,6 +943,50 @@ impl Level {
             "LEVEL_WRITTEN" => Some(Self::Written),
             "LEVEL_ACKNOWLEDGED" => Some(Self::Acknowledged),
             "LEVEL_GONE" => Some(Self::Gone),
+            _ => None,
+        }
+    }
+}
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CarriedOutcome {
+    Unspecified = 0,
+    /// Taken, now or by an earlier try; or the poll's answer is in the body.
+    Done = 1,
+    /// There is no such connection, or not any more.
+    Gone = 2,
+    /// An earlier send is missing, or the cursor is of no answer that was made last.
+    OutOfOrder = 3,
+    /// Not taken: what was sent before has not been read yet.
+    Busy = 4,
+    /// The message is of the other codec, or the connection is not of that kind.
+    Mismatch = 5,
+}
+impl CarriedOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CARRIED_OUTCOME_UNSPECIFIED",
+            Self::Done => "CARRIED_OUTCOME_DONE",
+            Self::Gone => "CARRIED_OUTCOME_GONE",
+            Self::OutOfOrder => "CARRIED_OUTCOME_OUT_OF_ORDER",
+            Self::Busy => "CARRIED_OUTCOME_BUSY",
+            Self::Mismatch => "CARRIED_OUTCOME_MISMATCH",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CARRIED_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "CARRIED_OUTCOME_DONE" => Some(Self::Done),
+            "CARRIED_OUTCOME_GONE" => Some(Self::Gone),
+            "CARRIED_OUTCOME_OUT_OF_ORDER" => Some(Self::OutOfOrder),
+            "CARRIED_OUTCOME_BUSY" => Some(Self::Busy),
+            "CARRIED_OUTCOME_MISMATCH" => Some(Self::Mismatch),
             _ => None,
         }
     }
