@@ -11,3 +11,4 @@ export {
   type Gap, type Member, type PresenceChange, type SubscribeOptions, type Subscribed, type SubscriptionEvents, type VerdictName,
 } from "./subscription.js";
 export type { Dial, Receiver, Transport, WebSocketClass } from "./transport.js";
+export type { TransportName } from "./ways.js";

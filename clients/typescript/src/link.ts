@@ -26,6 +26,12 @@ export interface LinkOwner {
   settled(): void;
 }
 
+/** What `Migrate` orders. */
+type Order = Pick<Migrate, "sessionTicket" | "spreadMs" | "deadlineMs" | "hint">;
+
+/** By our own wish. */
+const NOW: Order = { sessionTicket: new Uint8Array(), spreadMs: 0, deadlineMs: 0, hint: "" };
+
 interface Move {
   readonly plan: Plan;
   readonly from: Line;
@@ -210,7 +216,12 @@ export class ClusterLink {
     else this.#waiting.unshift(...again);
   }
 
-  #migrate(line: Line, migrate: Migrate): void {
+  /** Goes over to another connection, because a better way is open. */
+  moveUp(): void {
+    if (this.line) this.#migrate(this.line, NOW);
+  }
+
+  #migrate(line: Line, migrate: Order): void {
     const plan = planOf(migrate, Date.now());
     if (migrate.sessionTicket.length > 0) this.#ticket = migrate.sessionTicket;
     // Said again while it is under way, or while the last gateway is still being left.

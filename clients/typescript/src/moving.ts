@@ -16,7 +16,7 @@ export interface Plan {
   readonly hint: string;
 }
 
-export function planOf({ spreadMs, deadlineMs, hint }: Migrate, now: number): Plan {
+export function planOf({ spreadMs, deadlineMs, hint }: Pick<Migrate, "spreadMs" | "deadlineMs" | "hint">, now: number): Plan {
   const lead = deadlineMs > 0 ? Math.min(LEAD_MS, deadlineMs / 4) : LEAD_MS;
   const deadline = deadlineMs > 0 ? now + deadlineMs : Infinity;
   return { startAt: now + spreadMs * Math.random(), subscribeAt: now + lead, deadline, hint };

@@ -1,10 +1,17 @@
 import type { Dial, WebSocketClass } from "./transport.js";
+import type { TransportName } from "./ways.js";
 
 export interface TidegateOptions {
   /** The JWT that names the user, or where to get one: asked before each connection, and when the last one ends. */
   token: string | (() => string | Promise<string>);
   /** The WebSocket to use; the one of the platform by default. Node before version 22 has none: pass that of the package `ws`. */
   WebSocket?: WebSocketClass;
+  /** How to reach gateways, best first. Default: `websocket`, and `sse` or `polling` where it is blocked, until it is not. */
+  transports?: readonly TransportName[];
+  /** The `fetch` to use for fall-backs; the one of the platform by default. */
+  fetch?: typeof fetch;
+  /** How long a fall-back is used before WebSocket is tried again, in milliseconds; then twice that, and so on to ten minutes. Default: 30 s. */
+  probeMs?: number;
   /** Brings its own way to a gateway. */
   dial?: Dial;
   /** How long one try to connect may take, from the socket to Welcome, in milliseconds. Default: ten seconds. */

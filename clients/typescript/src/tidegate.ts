@@ -14,7 +14,8 @@ import { Renewal } from "./renewal.js";
 import { repeatUntil } from "./repeating.js";
 import { type Member, Publication, type SubscribeOptions, Subscription, memberOf } from "./subscription.js";
 import { watch } from "./surroundings.js";
-import { type WebSocketClass, webSocket } from "./transport.js";
+import type { WebSocketClass } from "./transport.js";
+import { type TransportName, Ways, waysOf } from "./ways.js";
 
 const VERSION = "0.1.0";
 const CONNECT_MS = 10_000;
@@ -58,6 +59,7 @@ export interface HistoryPage {
 export class Tidegate extends Emitter<TidegateEvents> {
   readonly #options: TidegateOptions;
   readonly #link: ClusterLink;
+  readonly #ways: Ways;
   readonly #feeds = new Map<string, Feed>();
   readonly #mailbox = new Mailbox();
   readonly #renewal = new Renewal(() => this.#renew());
@@ -70,9 +72,12 @@ export class Tidegate extends Emitter<TidegateEvents> {
     super();
     this.#options = options;
     const WebSocket = options.WebSocket ?? (globalThis as { WebSocket?: WebSocketClass }).WebSocket;
-    const dial = options.dial ?? (WebSocket && webSocket(WebSocket));
+    const fetch = options.fetch ?? globalThis.fetch?.bind(globalThis);
+    const ways = waysOf(options.transports ?? ["websocket", "sse", "polling"], WebSocket, fetch);
     if (!/^wss?:$/.test(new URL(url).protocol)) throw new TidegateError("usage", `not the URL of a gateway: ${url}`);
-    if (!dial) throw new TidegateError("usage", "this platform has no WebSocket: pass one as an option");
+    if (ways.length === 0 && !options.dial) throw new TidegateError("usage", "this platform has no WebSocket: pass one as an option");
+    this.#ways = new Ways(ways, fetch, () => this.#link.moveUp(), options.probeMs);
+    const dial = options.dial ?? this.#ways.dial;
     this.#link = new ClusterLink(url, dial, options.connectTimeoutMs ?? CONNECT_MS, options.queue ?? OPERATIONS, {
       token: async () => (typeof options.token === "string" ? options.token : options.token()),
       hello: (token, sessionTicket) => this.#hello(token, sessionTicket),
@@ -100,6 +105,11 @@ export class Tidegate extends Emitter<TidegateEvents> {
   /** How the last connection ended, unless it is connected. */
   get ending(): Ending | undefined {
     return this.#link.ending;
+  }
+
+  /** What carries the connection; undefined before the first one. */
+  get transport(): TransportName | undefined {
+    return this.#ways.current;
   }
 
   /** As the gateway knows this client; undefined before the first connection. */
@@ -244,6 +254,7 @@ export class Tidegate extends Emitter<TidegateEvents> {
     if (state !== "connected") this.#renewal.stop();
     if (state === "closed") {
       this.#stopWatching();
+      this.#ways.stop();
       const error = TidegateError.closed(ending ?? CLOSED);
       for (const feed of [...this.#feeds.values()]) this.#drop(feed, ending === CLOSED ? undefined : error);
     }
