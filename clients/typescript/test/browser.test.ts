@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
 import type * as Sdk from "@tidegate/client";
+import { Proxy } from "./proxy.js";
 import { PATIENCE, Server } from "./server.js";
 
 declare const tidegate: typeof Sdk;
@@ -57,6 +58,31 @@ test("a page subscribes, publishes and reads", async () => {
   }, target);
   assert.deepEqual(texts, ["a", "b", "c"]);
   await opened.close();
+});
+
+test("a page behind a proxy that refuses upgrades is served all the same, and gets its WebSocket in the end", async (t) => {
+  const proxy = await Proxy.to(server.entry.client_url);
+  t.after(() => proxy.stop());
+  for (const holdsStreams of [true, false]) {
+    proxy.holdsStreams = holdsStreams;
+    const opened = await page();
+    const target = { url: proxy.url, token: await server.token("blocked") };
+    const seen = await opened.evaluate(async ({ url, token }) => {
+      const client = new tidegate.Tidegate(url, { token, probeMs: 500 });
+      const subscription = client.subscribe("chat.blocked");
+      await subscription.ready;
+      Object.assign(globalThis, { client });
+      await client.publish("chat.blocked", "hello");
+      for await (const publication of subscription) return { transport: client.transport, text: publication.text() };
+      return undefined;
+    }, target);
+    assert.deepEqual(seen, { transport: holdsStreams ? "polling" : "sse", text: "hello" });
+    if (!holdsStreams) {
+      proxy.blocksUpgrades = false;
+      await opened.waitForFunction(() => (globalThis as unknown as { client: Sdk.Tidegate }).client.transport === "websocket");
+    }
+    await opened.close();
+  }
 });
 
 test("a page goes on at another gateway when its own is killed", async () => {
