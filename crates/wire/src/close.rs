@@ -148,4 +148,14 @@ mod tests {
             assert_eq!(cause.verdict(), expected, "{}", cause.label());
         }
     }
+
+    #[test]
+    fn the_protocol_guide_has_every_cause() {
+        let guide = include_str!("../../../docs/protocol.md");
+        for cause in CloseCause::ALL {
+            let verdict = format!("{:?}", cause.verdict()).to_lowercase();
+            let row = format!("| {} | `{}` | {verdict} |", cause.code(), cause.label());
+            assert!(guide.contains(&row), "docs/protocol.md lacks {row}");
+        }
+    }
 }

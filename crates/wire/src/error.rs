@@ -84,3 +84,24 @@ fn retryable(code: ErrorCode) -> bool {
             | ErrorCode::AuthenticationTimeout
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_protocol_guide_has_every_code_where_it_belongs() {
+        let guide = include_str!("../../../docs/protocol.md");
+        let codes = (1..=255).filter_map(|number| ErrorCode::try_from(number).ok());
+        for code in codes {
+            let name = code.as_str_name().trim_start_matches("ERROR_CODE_");
+            let row = guide
+                .lines()
+                .find(|line| line.starts_with("| ") && line.contains(&format!("`{name}`")))
+                .unwrap_or_else(|| panic!("docs/protocol.md lacks {name}"));
+            // Only a close has it, so that whoever gets it as a code reconnects.
+            let is_later = row.starts_with("| later") || code == ErrorCode::AuthenticationTimeout;
+            assert_eq!(is_later, retryable(code), "{name}");
+        }
+    }
+}
