@@ -1,27 +1,24 @@
 //! Answers of the fall-backs: their bodies, what is wrong with a request, and what
 //! scripts of other origins may see of them (Fetch standard, section 3.2).
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Response, StatusCode,
-    body::{Body, Frame, SizeHint},
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
         ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONNECTION,
-        CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+        CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, VARY,
     },
 };
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use crate::front::{Turned, refuse};
+
+/// What goes down.
+pub(super) type Body = Full<Bytes>;
 
 /// What names the connection; base64url of a sealed handle.
 pub(super) const HANDLE: HeaderName = HeaderName::from_static("tidegate-handle");
@@ -37,12 +34,6 @@ pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event
 
 /// For whole milliseconds.
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
-
-/// What goes down.
-pub(super) enum Down {
-    Whole(Full<Bytes>),
-    Stream(mpsc::Receiver<Bytes>),
-}
 
 /// A request that gets nothing.
 pub(super) enum Refused {
@@ -72,42 +63,8 @@ pub(super) enum Problem {
     Unreachable,
 }
 
-// === impl Down ===
-
-impl Body for Down {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match self.get_mut() {
-            Self::Whole(whole) => Pin::new(whole).poll_frame(context),
-            Self::Stream(stream) => {
-                let next = stream.poll_recv(context);
-                next.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Whole(whole) => whole.is_end_stream(),
-            Self::Stream(_) => false,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(whole) => whole.size_hint(),
-            Self::Stream(_) => SizeHint::default(),
-        }
-    }
-}
-
 /// An answer of JSON.
-pub(super) fn page(body: Bytes) -> Response<Down> {
+pub(super) fn page(body: Bytes) -> Response<Body> {
     let mut response = whole(StatusCode::OK, body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -116,13 +73,14 @@ pub(super) fn page(body: Bytes) -> Response<Down> {
 }
 
 /// An answer of its status alone.
-pub(super) fn empty(status: StatusCode) -> Response<Down> {
+pub(super) fn empty(status: StatusCode) -> Response<Body> {
     whole(status, Bytes::new())
 }
 
-/// A stream of server-sent events.
-pub(super) fn events(stream: mpsc::Receiver<Bytes>) -> Response<Down> {
-    let mut response = Response::new(Down::Stream(stream));
+/// The head of a stream of server-sent events, whose pieces are chunks (RFC 9112,
+/// section 7.1).
+pub(super) fn events_head() -> Response<Body> {
+    let mut response = empty(StatusCode::OK);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     // Neither kept nor changed on the way, nor held back (nginx asks for the last one).
@@ -130,11 +88,22 @@ pub(super) fn events(stream: mpsc::Receiver<Bytes>) -> Response<Down> {
     headers.insert(CACHE_CONTROL, untouched);
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     response
 }
 
-fn whole(status: StatusCode, body: Bytes) -> Response<Down> {
-    let mut response = Response::new(Down::Whole(Full::new(body)));
+/// The head as it goes over the wire.
+pub(super) fn written(head: &Response<Body>) -> Vec<u8> {
+    let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
+    for (name, value) in head.headers() {
+        text.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    text.extend(b"\r\n");
+    text
+}
+
+fn whole(status: StatusCode, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     response
 }
@@ -148,7 +117,7 @@ pub(super) fn share(headers: &mut HeaderMap, origin: HeaderValue) {
 }
 
 /// Answers a preflight: what scripts may send.
-pub(super) fn preflight() -> Response<Down> {
+pub(super) fn preflight() -> Response<Body> {
     let mut response = empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
     let methods = HeaderValue::from_static("GET, POST");
@@ -168,9 +137,9 @@ pub(super) fn preflight() -> Response<Down> {
 // === impl Refused ===
 
 impl Refused {
-    pub(super) fn response(&self) -> Response<Down> {
+    pub(super) fn response(&self) -> Response<Body> {
         match self {
-            Self::AtTheDoor(turned) => refuse(turned).map(Down::Whole),
+            Self::AtTheDoor(turned) => refuse(turned),
             Self::For(problem) => problem.response(),
         }
     }
@@ -194,7 +163,7 @@ impl Problem {
     /// Until a request that was not taken is worth repeating.
     const PAUSE: Duration = Duration::from_millis(250);
 
-    fn response(self) -> Response<Down> {
+    fn response(self) -> Response<Body> {
         let mut body = json!({ "code": self.code(), "message": self.message() });
         if let Self::Sequence(expected) = self {
             body["expected"] = expected.into();

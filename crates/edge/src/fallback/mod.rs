@@ -24,16 +24,17 @@ mod streaming;
 mod visitor;
 mod watching;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lifecycle::Scope;
 use parking_lot::Mutex;
+use tokio::io::AsyncWriteExt;
 use wire::MAX_HEAD_BYTES;
 
 pub(crate) use self::carriers::{Answer, Ask, Carriers};
-use self::visitor::{Standing, Visitor};
+use self::visitor::{Begun, Standing, Visitor};
 use crate::{
     front::{ConnectionSlot, Refusal, Rewound, Socket, Visit},
     gateway::Gateway,
@@ -76,16 +77,43 @@ pub(crate) async fn serve(
         standing: Mutex::new(Standing {
             place: Some(place),
             visit: Some(visit),
+            stream: None,
         }),
     };
-    http1::Builder::new()
+    // Boxed, so that a stream holds nothing of what its request took.
+    match Box::pin(requests(visitor, Rewound::new(head, socket))).await {
+        Ok(Some((Begun { head, streaming }, socket))) => {
+            Box::pin(streaming.run(head, socket)).await;
+            true
+        }
+        Ok(None) => true,
+        Err(_) => false,
+    }
+}
+
+/// Answers requests until there are no more, or the connection becomes a stream.
+async fn requests(
+    visitor: Visitor<'_>,
+    socket: Rewound<Socket>,
+) -> hyper::Result<Option<(Begun, Socket)>> {
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(
-            TokioIo::new(Rewound::new(head, socket)),
-            service_fn(|request| visitor.answer(request)),
-        )
-        .await
-        .is_ok()
+            TokioIo::new(socket),
+            service_fn(|request| Box::pin(visitor.answer(request))),
+        );
+    let served = poll_fn(|context| connection.poll_without_shutdown(context)).await;
+    let (mut socket, _) = connection.into_parts().io.into_inner().into_parts();
+    let begun = visitor.standing.lock().stream.take();
+    match begun {
+        // Hyper has written nothing of an answer that it did not get.
+        Some(begun) => Ok(Some((begun, socket))),
+        None => {
+            // The peer may be gone, which is as good.
+            drop(socket.shutdown().await);
+            served.map(|()| None)
+        }
+    }
 }

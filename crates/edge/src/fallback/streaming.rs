@@ -1,11 +1,13 @@
 //! A connection whose messages go down as server-sent events (WHATWG HTML, section
 //! 9.2), one stream for all of its life.
 
-use std::mem;
+use std::io;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::mpsc,
+};
 use wire::{Subprotocol, gateway::CarriedOutcome};
 
 use super::{
@@ -23,8 +25,17 @@ pub(super) struct Streaming {
     pub(super) entry: Entry,
     pub(super) asks: mpsc::Receiver<Ask>,
     pub(super) teller: Teller,
-    /// To the client; as much as is under way, and one piece.
-    pub(super) down: mpsc::Sender<Bytes>,
+}
+
+/// What goes down, as chunks of HTTP (RFC 9112, section 7.1).
+struct Down {
+    out: Vec<u8>,
+    /// How much of it the socket has taken.
+    written: usize,
+    /// The socket keeps nothing back.
+    flushed: bool,
+    /// The last chunk is in it.
+    ended: bool,
 }
 
 /// How the client is told.
@@ -38,38 +49,104 @@ pub(super) enum Teller {
 // === impl Streaming ===
 
 impl Streaming {
-    pub(super) async fn run(self) {
+    /// `head` goes first.
+    pub(super) async fn run(self, head: Vec<u8>, mut socket: impl AsyncRead + AsyncWrite + Unpin) {
         let Self {
             mut pair,
             entry,
             mut asks,
             mut teller,
-            down,
         } = self;
         let mut upstream = Upstream::default();
-        let mut ready = teller.greeting(&entry);
+        let mut down = Down::new(head);
+        down.chunk(&teller.greeting(&entry));
+        let mut told = Vec::new();
         loop {
-            let has_ended = pair.has_ended();
-            if has_ended && ready.is_empty() {
-                return;
+            let (idle, has_ended) = (down.is_idle(), pair.has_ended());
+            if has_ended && idle {
+                if down.ended {
+                    // The peer may be gone, which is as good.
+                    return drop(socket.shutdown().await);
+                }
+                down.end();
+                continue;
             }
             tokio::select! {
-                permit = down.reserve(), if !ready.is_empty() => match permit {
-                    Ok(permit) => permit.send(mem::take(&mut ready).into()),
-                    Err(_) => return,
-                },
-                () = down.closed(), if ready.is_empty() => return,
+                went = down.go_on(&mut socket) => if went.is_err() { return },
                 Some(ask) = asks.recv() => teller.serve(ask, &mut upstream, &mut pair),
                 // What is not taken stays with the shard, which knows what may be let go.
-                () = pair.go_on(ready.is_empty()) => {}
+                () = pair.go_on(idle) => {}
             }
             while let Some(frame) = pair.next_frame() {
                 match frame {
-                    Frame::Message(message) => teller.tell(&message, &mut ready),
-                    Frame::Ping => ready.extend_from_slice(HEARTBEAT),
+                    Frame::Message(message) => teller.tell(&message, &mut told),
+                    Frame::Ping => told.extend_from_slice(HEARTBEAT),
                 }
             }
+            down.chunk(&told);
+            told = Vec::new();
         }
+    }
+}
+
+// === impl Down ===
+
+impl Down {
+    fn new(head: Vec<u8>) -> Self {
+        Self {
+            out: head,
+            written: 0,
+            flushed: false,
+            ended: false,
+        }
+    }
+
+    /// Everything is with the kernel; idle streams hold no buffer.
+    fn is_idle(&self) -> bool {
+        self.out.is_empty() && self.flushed
+    }
+
+    fn chunk(&mut self, piece: &[u8]) {
+        if !piece.is_empty() {
+            self.out.extend(format!("{:x}\r\n", piece.len()).bytes());
+            self.out.extend_from_slice(piece);
+            self.out.extend_from_slice(b"\r\n");
+            self.flushed = false;
+        }
+    }
+
+    fn end(&mut self) {
+        self.out.extend_from_slice(b"0\r\n\r\n");
+        self.flushed = false;
+        self.ended = true;
+    }
+
+    /// Writes, as far as the socket takes it at once; with nothing to write, waits for
+    /// the end. Cancel-safe.
+    async fn go_on(
+        &mut self,
+        socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ) -> io::Result<()> {
+        if self.is_idle() {
+            // Whatever else a reader says is not for us.
+            return match socket.read(&mut [0; 64]).await? {
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => Ok(()),
+            };
+        }
+        if self.out.is_empty() {
+            socket.flush().await?;
+            self.flushed = true;
+            return Ok(());
+        }
+        match socket.write(&self.out[self.written..]).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => self.written += written,
+        }
+        if self.written == self.out.len() {
+            (self.out, self.written) = (Vec::new(), 0);
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The requests of one HTTP connection.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use auth::Handle;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -13,10 +13,7 @@ use hyper::{
 };
 use lifecycle::Scope;
 use parking_lot::Mutex;
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::{sync::oneshot, time::timeout};
 use wire::{
     EventId, Subprotocol,
     gateway::{
@@ -27,7 +24,7 @@ use wire::{
 use super::{
     POLL_PATH, SEND_PATH, SSE_PATH,
     carriers::{Answer, Ask, Carriers, carried},
-    http::{self, Down, Problem, Refused},
+    http::{self, Body, Problem, Refused},
     opening::{NotOpened, Opening},
     pair::Pair,
     polling::Polling,
@@ -70,9 +67,22 @@ pub(super) struct Standing<'a> {
     pub(super) place: Option<Result<ConnectionSlot, Refusal>>,
     /// Until it has shown something valid.
     pub(super) visit: Option<Visit<'a>>,
+    /// What the connection is to be from now on, instead of one of requests.
+    pub(super) stream: Option<Begun>,
 }
 
-type Answered = Result<Response<Down>, Refused>;
+/// A stream that has begun: the head of the answer, and what comes behind it.
+pub(super) struct Begun {
+    pub(super) head: Vec<u8>,
+    pub(super) streaming: Streaming,
+}
+
+/// No answer comes from here: the connection is a stream now.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is a stream of events")]
+pub(super) struct BecomesStream;
+
+type Answered = Result<Response<Body>, Refused>;
 
 // === impl Visitor ===
 
@@ -80,7 +90,7 @@ impl Visitor<'_> {
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
-    ) -> Result<Response<Down>, Infallible> {
+    ) -> Result<Response<Body>, BecomesStream> {
         let origin = request.headers().get(ORIGIN).cloned();
         let allowed = &self.gateway.config.allowed_origins;
         if let Err(refusal) = check_origin(request.headers(), allowed) {
@@ -93,7 +103,13 @@ impl Visitor<'_> {
         if let Some(origin) = origin {
             http::share(response.headers_mut(), origin);
         }
-        Ok(response)
+        match &mut self.standing.lock().stream {
+            Some(begun) => {
+                begun.head = http::written(&response);
+                Err(BecomesStream)
+            }
+            None => Ok(response),
+        }
     }
 
     async fn serve(&self, request: &Request<()>, body: Incoming) -> Answered {
@@ -148,18 +164,18 @@ impl Visitor<'_> {
         Ok(self.start(pair, Teller::Plainly(codec)))
     }
 
-    fn start(&self, pair: Pair, teller: Teller) -> Response<Down> {
+    /// Has the connection become a stream; gives the head of the answer.
+    fn start(&self, pair: Pair, teller: Teller) -> Response<Body> {
         let (entry, asks) = Carriers::enter(self.gateway, Transport::Sse);
-        let (down, stream) = mpsc::channel(1);
         let streaming = Streaming {
             pair,
             entry,
             asks,
             teller,
-            down,
         };
-        self.scope.spawn_cancellable("sse", streaming.run());
-        http::events(stream)
+        let head = Vec::new();
+        self.standing.lock().stream = Some(Begun { head, streaming });
+        http::events_head()
     }
 
     /// The protocol, down by answers to polls; this is the first of them.

@@ -51,7 +51,7 @@ impl<S> Rewound<S> {
     }
 
     /// The stream, and what has not been given again.
-    pub(super) fn into_parts(mut self) -> (S, Vec<u8>) {
+    pub(crate) fn into_parts(mut self) -> (S, Vec<u8>) {
         self.read.drain(..self.given);
         (self.stream, self.read)
     }

@@ -245,7 +245,7 @@ async fn any_gateway_takes_sends_and_polls() {
     let first = vec![hello(&token), subscribe(1, "log.a")];
     let mut poller = Poller::open(&here, first).await;
     for sequence in 1..=3 {
-        let event = publish(7, "log.a", sequence.to_string());
+        let event = publish(10 + sequence as u32, "log.a", sequence.to_string());
         for gateway in [&there, &here] {
             let sent = send(gateway, &poller.handle, sequence, event.clone()).await;
             assert_eq!(sent.status, 204, "{sent:?}");

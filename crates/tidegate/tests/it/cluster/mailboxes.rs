@@ -66,6 +66,12 @@ async fn what_was_sent_to_nobody_reaches_whoever_comes_and_is_confirmed_for_all(
 
     // Who comes now gets what follows, and so does who was there.
     let (_there, mut at_second) = bob(&cluster, "gw2").await;
+    // What the other connection has confirmed when this one's gateway looks is not for it.
+    let reads = "tidegate_edge_mailbox_reads_total";
+    eventually("its gateway has looked", async || {
+        cluster.process("gw2").metric(reads, &[]).await > 0.0
+    })
+    .await;
     let third = send(&control, "three").await;
     assert_eq!(next(&mut at_first).await.offset, third.mailbox_offset);
     assert_eq!(next(&mut at_second).await.offset, third.mailbox_offset);
