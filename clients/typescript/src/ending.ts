@@ -10,6 +10,9 @@ export interface Ending {
   readonly retryAfterMs: number;
 }
 
+/** The token's time is over. */
+export const TOKEN_EXPIRED = 4007;
+
 export type CloseVerdict = "stay" | "reconnect" | "resume";
 
 /** What the code says about coming back; codes that gateways do not use come from proxies, and pass. */

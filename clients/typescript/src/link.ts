@@ -1,6 +1,6 @@
 import type { ServerEvent, Welcome, Migrate } from "./gen/tidegate/client/v1/server_event_pb.js";
 import { Backoff } from "./backoff.js";
-import { type Ending, lost, verdictOf } from "./ending.js";
+import { type Ending, TOKEN_EXPIRED, lost, verdictOf } from "./ending.js";
 import { TidegateError } from "./errors.js";
 import type { Side } from "./feed.js";
 import { Line } from "./line.js";
@@ -13,6 +13,8 @@ export type ConnectionState = "disconnected" | "connecting" | "connected" | "clo
 /** What a link asks and tells its owner, the client. */
 export interface LinkOwner {
   token(): Promise<string>;
+  /** Whether `token` gives another one when the last has expired. */
+  readonly renews: boolean;
   hello(token: string, ticket: Uint8Array): Said;
   changed(state: ConnectionState, ending: Ending | undefined): void;
   /** There is a connection, or a second one. */
@@ -171,7 +173,7 @@ export class ClusterLink {
     if (move && line === move.to && move.phase !== "leaving") {
       move.to = undefined;
       move.phase = "opening";
-      if (verdictOf(ending) === "stay") return this.close(ending);
+      if (this.#isFinal(ending)) return this.close(ending);
       this.#step = setTimeout(() => this.#goOn(), this.#backoff.after(ending, 0));
       return;
     }
@@ -201,10 +203,15 @@ export class ClusterLink {
       this.owner.settled();
     }
     if (line) this.#repeat(line);
-    if (verdictOf(ending) === "stay") return this.close(ending);
+    if (this.#isFinal(ending)) return this.close(ending);
     this.#become("connecting", ending);
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => void this.#connect(), this.#backoff.after(ending, line?.livedMs ?? 0));
+  }
+
+  /** An expired token is no reason to stay away where there is a fresh one. */
+  #isFinal(ending: Ending): boolean {
+    return verdictOf(ending) === "stay" && !(ending.code === TOKEN_EXPIRED && this.owner.renews);
   }
 
   /** What a lost line has not answered fails, unless it may be sent again. */

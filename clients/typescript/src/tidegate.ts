@@ -80,6 +80,7 @@ export class Tidegate extends Emitter<TidegateEvents> {
     const dial = options.dial ?? this.#ways.dial;
     this.#link = new ClusterLink(url, dial, options.connectTimeoutMs ?? CONNECT_MS, options.queue ?? OPERATIONS, {
       token: async () => (typeof options.token === "string" ? options.token : options.token()),
+      renews: typeof options.token === "function",
       hello: (token, sessionTicket) => this.#hello(token, sessionTicket),
       changed: (state, ending) => this.#changed(state, ending),
       welcomed: (line, welcome) => this.#welcomed(line, welcome),

@@ -14,6 +14,11 @@ pub(crate) fn node(workspace: &Workspace) -> Result<()> {
     test(workspace, "test:node", &[])
 }
 
+/// Node against the scripted gateway; a test of Rust does the same for the Rust SDK.
+pub(crate) fn conformance(workspace: &Workspace) -> Result<()> {
+    test(workspace, "conformance", &[])
+}
+
 /// In a Chromium, which is the machine's own.
 pub(crate) fn browser(workspace: &Workspace) -> Result<()> {
     let chromium = tools::chromium(workspace)?;

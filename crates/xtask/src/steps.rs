@@ -45,6 +45,8 @@ pub(crate) enum Step {
     Webrtc,
     /// The SDKs in Node, against single gateways and clusters.
     SdkNode,
+    /// The TypeScript SDK against the conformance kit.
+    SdkConformance,
     /// The SDKs in a Chromium.
     SdkBrowser,
 }
@@ -143,6 +145,7 @@ impl Step {
             Self::InteropNode => interop::node(workspace),
             Self::Webrtc => interop::webrtc(workspace),
             Self::SdkNode => sdk::node(workspace),
+            Self::SdkConformance => sdk::conformance(workspace),
             Self::SdkBrowser => sdk::browser(workspace),
         }
     }

@@ -5,6 +5,7 @@
 mod args;
 mod cluster;
 mod config;
+mod conformance;
 mod connections;
 mod dev;
 mod explain;
@@ -103,6 +104,8 @@ enum Command {
     Key(key::Args),
     /// Check and show configurations
     Config(config::Args),
+    /// See what a client SDK gets wrong: a scripted gateway, for authors of SDKs
+    Conformance(conformance::Args),
 }
 
 // === impl Cli ===
@@ -144,6 +147,7 @@ impl Cli {
             Command::Drain(args) => gateways::drain(args, json).await,
             Command::Key(args) => key::run(args, json),
             Command::Config(args) => config::run(&args, json),
+            Command::Conformance(args) => conformance::run(args, json).await,
         }
     }
 }
