@@ -26,8 +26,8 @@ export class Server {
     return Server.#start(["dev", "--admin-port", "0"], () => true);
   }
 
-  static cluster(): Promise<Server> {
-    return Server.#start(["cluster", "--gateways", "2"], ({ event }) => event === "ready");
+  static cluster(gateways = 2): Promise<Server> {
+    return Server.#start(["cluster", "--gateways", `${gateways}`], ({ event }) => event === "ready");
   }
 
   static async #start(args: string[], isLast: (line: Announced) => boolean): Promise<Server> {
@@ -94,4 +94,13 @@ export function until<T>(what: string, on: (listener: (event: T) => void) => () 
   let stop = (): void => {};
   const came = new Promise<T>((resolve) => (stop = on((event) => fits(event) && resolve(event))));
   return within(what, came).finally(() => stop());
+}
+
+/** Asks again and again. */
+export async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + PATIENCE;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    await new Promise((wake) => setTimeout(wake, 50));
+  }
 }
