@@ -5,7 +5,7 @@ use std::{future, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::{
-    sync::oneshot,
+    sync::oneshot::{self, error::TryRecvError},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -35,8 +35,16 @@ pub(crate) enum Renewal {
 impl Renewal {
     /// Begins if the notice asks for it, unless it has begun.
     pub(crate) fn hear(&mut self, notice: &str, config: &Arc<Config>) {
-        let is_wanted = WANTED.contains(&notice) && config.token.is_fresh();
-        if is_wanted && !matches!(self, Self::Asking(_) | Self::Sent(_)) {
+        if !WANTED.contains(&notice) || !config.token.is_fresh() {
+            return;
+        }
+        let has_begun = match self {
+            Self::Idle | Self::Later(_) => false,
+            Self::Asking(_) => true,
+            // Once it is answered, a notice that follows is about the new token.
+            Self::Sent(answer) => matches!(answer.try_recv(), Err(TryRecvError::Empty)),
+        };
+        if !has_begun {
             *self = Self::ask(config);
         }
     }

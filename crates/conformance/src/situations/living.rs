@@ -65,7 +65,7 @@ pub(super) const ALL: &[Scripted] = &[
     },
     Scripted {
         name: "refresh",
-        rule: "token_expiring is answered by Refresh with another token, on the same connection",
+        rule: "each notice about the token is answered by Refresh with another one, on the same connection",
         play: |stage| Box::pin(refresh(stage)),
     },
 ];
@@ -213,23 +213,32 @@ fn durable(previous: u64, offset: u64) -> Event {
 
 async fn refresh(stage: &mut Stage) -> Outcome {
     let mut peer = stage.connected().await?;
-    let kind = "token_expiring".to_owned();
-    let notice = Notice {
-        kind,
-        in_ms: 30_000,
-        ..Notice::default()
+    let notice = |kind: &str| {
+        Event::Notice(Notice {
+            kind: kind.to_owned(),
+            in_ms: 30_000,
+            ..Notice::default()
+        })
     };
-    peer.say([Event::Notice(notice)]).await?;
+    peer.say([notice("token_expiring")]).await?;
+    let first = refreshes(&mut peer, "token-2").await?;
+    // In one message: the notice is about the token that has just been taken.
+    peer.say([first, notice("token_revoked")]).await?;
+    let second = refreshes(&mut peer, "token-3").await?;
+    peer.say([second]).await?;
+    marker(stage, &mut peer).await
+}
+
+/// The client refreshes its token with this one; the answer that it waits for.
+async fn refreshes(peer: &mut Peer, with: &str) -> Outcome<Event> {
     let Asked::Refresh(refresh) = peer.event().await? else {
         return wrong("something else than Refresh came");
     };
-    ensure(refresh.token == "token-2", || {
+    ensure(refresh.token == with, || {
         format!("the token is {:?}", refresh.token)
     })?;
-    let refreshed = Refreshed {
+    Ok(Event::Refreshed(Refreshed {
         id: refresh.id,
         token_expires_at_ms: 0,
-    };
-    peer.say([Event::Refreshed(refreshed)]).await?;
-    marker(stage, &mut peer).await
+    }))
 }
