@@ -287,7 +287,7 @@ pub struct NamespaceConfig {
     #[serde(default)]
     pub priority: u8,
     /// Count deliveries and what is withheld of this namespace apart
-    /// (`tidegate_edge_namespace_*`). Of 64 namespaces at most.
+    /// (metrics with its name as a label). Of 64 namespaces at most.
     #[serde(default)]
     pub metrics: bool,
     /// How publications reach a gateway.

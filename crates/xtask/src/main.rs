@@ -4,6 +4,7 @@ mod alerts;
 mod conformance;
 mod deny;
 mod generate;
+mod helm;
 mod interop;
 mod metric_tables;
 mod process;

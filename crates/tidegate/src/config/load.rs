@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use figment::{
     Figment,
-    providers::{Env, Format, Toml},
+    providers::{Env, Format, Json, Toml},
 };
 use thiserror::Error;
 
@@ -33,14 +33,17 @@ pub enum ConfigError {
     },
 }
 
-/// Reads `file` if given, puts the environment over it, and validates.
+/// Reads `file` if given, which is TOML, or JSON if its name ends so, puts the environment over it, and validates.
 pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
     let mut figment = Figment::new();
     if let Some(file) = file {
         if !file.exists() {
             return Err(ConfigError::Missing(file.to_path_buf()));
         }
-        figment = figment.merge(Toml::file_exact(file));
+        figment = match file.extension().is_some_and(|it| it == "json") {
+            true => figment.merge(Json::file_exact(file)),
+            false => figment.merge(Toml::file_exact(file)),
+        };
     }
     let environment = Env::prefixed(ENV_PREFIX)
         .filter(|key| key.as_str().contains("__"))
@@ -180,5 +183,30 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         parse("").expect("defaults");
+    }
+
+    #[test]
+    fn a_file_of_json_says_what_one_of_toml_says() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path
+        };
+        let toml = file(
+            "a.toml",
+            "[gateway]\nmax_connections = 7\nheartbeat = \"9s\"",
+        );
+        let json = file(
+            "a.json",
+            r#"{"gateway": {"max_connections": 7, "heartbeat": "9s"}}"#,
+        );
+        for path in [toml, json] {
+            let gateway = load(Some(&path)).expect("right").gateway;
+            assert_eq!(gateway.max_connections, 7);
+            assert_eq!(gateway.heartbeat, std::time::Duration::from_secs(9));
+        }
+        let wrong = load(Some(&file("b.json", r#"{"gateway": {"max": 7}}"#)));
+        assert!(wrong.expect_err("unknown").to_string().contains("max"));
     }
 }
