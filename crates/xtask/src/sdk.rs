@@ -1,8 +1,8 @@
 //! The SDKs of `clients/`: built, linted and tested against real servers.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{env, fs, iter, path::PathBuf, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::{process, tools, workspace::Workspace};
 
@@ -11,6 +11,8 @@ const LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// In Node: single gateways, and clusters whose gateways die and are drained.
 pub(crate) fn node(workspace: &Workspace) -> Result<()> {
+    install(workspace)?;
+    is_generated(workspace)?;
     test(workspace, "test:node", &[])
 }
 
@@ -46,6 +48,25 @@ fn test(workspace: &Workspace, script: &str, environment: &[(&str, PathBuf)]) ->
     let passed = process::run_within(&mut npm, LIMIT)?;
     ensure!(passed, "{script} of the SDKs failed");
     Ok(())
+}
+
+/// What is generated from `proto/` is what is committed.
+fn is_generated(workspace: &Workspace) -> Result<()> {
+    let clients = workspace.root.join("clients");
+    let fresh = workspace.target.join("generated-for-clients");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = iter::once(tools::python(workspace)?).chain(env::split_paths(&path));
+    let mut npm = workspace.command("npm");
+    npm.args(["run", "--silent", "generate", "--", "--output"])
+        .arg(&fresh)
+        .env("PATH", env::join_paths(path)?);
+    process::run(npm.current_dir(&clients))?;
+    let generated = "typescript/src/gen";
+    let mut diff = workspace.command("diff");
+    diff.arg("--recursive")
+        .args([fresh.join(generated), clients.join(generated)]);
+    process::run(&mut diff)
+        .context("`npm run generate` in clients/ writes what is generated from proto/ anew")
 }
 
 /// Compiles the packages, strictly, and their tests.
