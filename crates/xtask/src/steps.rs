@@ -28,7 +28,7 @@ pub(crate) enum Step {
     Clippy,
     /// Dependencies: licences, duplicates, sources, advisories (cargo-deny).
     Deny,
-    /// Lints of proto/ (buf, from PyPI).
+    /// Lints of proto/, and that it breaks nothing that was released (buf, from PyPI).
     Buf,
     /// Alerts and their tests (promtool, from apt).
     Alerts,
@@ -133,7 +133,10 @@ impl Step {
             Self::Deny => deny::run(workspace),
             Self::Buf => {
                 let buf = tools::python(workspace)?.join("buf");
-                process::run(workspace.command(buf).args(["lint", "proto"]))
+                let run =
+                    |arguments: &[&str]| process::run(workspace.command(&buf).args(arguments));
+                run(&["lint", "proto"])?;
+                run(&["breaking", "proto", "--against", "proto/released.binpb"])
             }
             Self::Alerts => alerts::run(workspace),
             Self::Helm => helm::run(workspace),
